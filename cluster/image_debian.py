@@ -1,0 +1,77 @@
+"""The base of our images: a small Debian 13 as in `debian:trixie-slim`, from the mirrors that this host uses."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+REF = "docker.io/library/debian:trixie-slim"
+SUITE = "trixie"
+APT = Path("/etc/apt")
+UNWANTED = ("doc", "groff", "info", "linda", "lintian", "locale", "man")  # below /usr/share
+
+# Packages start no services while an image is built.
+POLICY = r"printf '#!/bin/sh\nexit 101\n' >$1/usr/sbin/policy-rc.d; chmod 755 $1/usr/sbin/policy-rc.d"
+TIDY = "rm -rf $1/var/cache/* $1/var/log/* $1/var/lib/apt/lists/*"
+
+
+@dataclass(frozen=True)
+class Mirrors:
+    """Where Debian's packages and its security updates come from."""
+
+    main: str = "http://deb.debian.org/debian"
+    security: str = "http://deb.debian.org/debian-security"
+
+    def sources(self) -> str:
+        """Lines for apt's sources.list."""
+        return (
+            f"deb {self.main} {SUITE} main\n"
+            f"deb {self.main} {SUITE}-updates main\n"
+            f"deb {self.security} {SUITE}-security main\n"
+        )
+
+
+def mirrors(sources: Iterable[str]) -> Mirrors:
+    """The first web mirrors in the text of apt's source files, of either style; Debian's own where there is none."""
+    urls = [url.rstrip("/") for text in sources for url in _urls(text)]
+    found = {
+        "main": next((url for url in urls if url.endswith("/debian")), None),
+        "security": next((url for url in urls if url.endswith("/debian-security")), None),
+    }
+    return Mirrors(**{name: url for name, url in found.items() if url})
+
+
+def host_mirrors(apt: Path = APT) -> Mirrors:
+    """The mirrors that this host is configured for."""
+    files = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]
+    return mirrors(file.read_text() for file in files if file.is_file() and file.suffix in {".list", ".sources"})
+
+
+def make(tar: Path, log: IO[bytes]) -> None:
+    """Write the root file system of the base to `tar`."""
+    command = ["mmdebstrap", *options(), SUITE, str(tar), "-"]
+    sources = host_mirrors().sources().encode()
+    # With a fixed date the same packages make the same tar.
+    environment = os.environ | {"SOURCE_DATE_EPOCH": "0"}
+    subprocess.run(command, input=sources, stdout=log, stderr=log, check=True, env=environment)
+
+
+def options() -> list[str]:
+    """How mmdebstrap makes it: what Debian calls minimal, without what only people read."""
+    excluded = [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in UNWANTED]
+    return [
+        "--variant=minbase",
+        "--include=ca-certificates",  # builds may mount the host's authorities over these
+        *excluded,
+        '--aptopt=Acquire::Languages "none"',
+        f"--customize-hook={POLICY}",
+        f"--customize-hook={TIDY}",
+    ]
+
+
+def _urls(text: str) -> list[str]:
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    return re.findall(r"(?<![\w+:])https?://[^\s\]]+", "\n".join(lines))

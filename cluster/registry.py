@@ -1,0 +1,95 @@
+"""Which clusters this host has: one folder each, with an index that no other cluster has."""
+
+import fcntl
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from ipaddress import IPv4Network, ip_network
+from pathlib import Path
+from typing import Any
+
+from cluster import layout
+from cluster.errors import ClusterError
+from cluster.layout import Cluster
+
+RECORD = "cluster.json"
+EVERYTHING = ".all"  # the lock of what the clusters share
+
+
+def clusters() -> list[Cluster]:
+    """Those that exist, whole or half-made, by name."""
+    records = sorted(layout.CLUSTERS.glob(f"*/{RECORD}"))
+    return [_read(path) for path in records]
+
+
+def get(name: str) -> Cluster:
+    """ClusterError if there is none of that name."""
+    path = layout.CLUSTERS / layout.checked_name(name) / RECORD
+    if not path.exists():
+        there = ", ".join(cluster.name for cluster in clusters()) or "none"
+        raise ClusterError(f"no cluster named {name} (there is: {there}); `vmctl cluster up --name {name}` makes it")
+    return _read(path)
+
+
+def claim(name: str, size: int) -> Cluster:
+    """The cluster of that name with that many nodes: a new one gets an index and addresses that nobody uses."""
+    with locked(EVERYTHING):
+        existing = {cluster.name: cluster for cluster in clusters()}
+        if name in existing:
+            cluster = replace(existing[name], size=size)
+        else:
+            taken = {cluster.index for cluster in existing.values()}
+            cluster = Cluster(name, free_index(taken, host_networks()), size)
+        _write(cluster)
+    return cluster
+
+
+def free_index(taken: set[int], networks: list[IPv4Network]) -> int:
+    """The first index that no cluster has and whose addresses the host does not use otherwise."""
+    for index in range(layout.INDEXES):
+        ours = layout.network(index)
+        if index not in taken and not any(ours.overlaps(other) for other in networks):
+            return index
+    raise ClusterError(f"all of 10.128.0.0 to 10.{127 + layout.INDEXES}.255.255 is in use: remove a cluster first")
+
+
+def host_networks() -> list[IPv4Network]:
+    """Destinations that the host's routes know, but for the default."""
+    said = subprocess.run(["ip", "-json", "-4", "route"], capture_output=True, text=True, check=True).stdout
+    return networks_of(json.loads(said or "[]"))
+
+
+def networks_of(routes: list[dict[str, Any]]) -> list[IPv4Network]:
+    found = [ip_network(route["dst"], strict=False) for route in routes if route["dst"][:1].isdigit()]
+    return [network for network in found if isinstance(network, IPv4Network) and network.prefixlen > 0]
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """One at a time: `up` and `down` of a cluster, or the giving of an index."""
+    layout.CLUSTERS.mkdir(parents=True, exist_ok=True)
+    with (layout.CLUSTERS / f".{name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if name != EVERYTHING:
+                raise ClusterError(f"another `vmctl cluster up` or `down` of {name} is at work") from None
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _read(path: Path) -> Cluster:
+    try:
+        record = json.loads(path.read_text())
+        return Cluster(path.parent.name, int(record["index"]), int(record["nodes"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ClusterError(f"{path} is damaged ({error}); remove the folder {path.parent}") from error
+
+
+def _write(cluster: Cluster) -> None:
+    cluster.state.mkdir(parents=True, exist_ok=True)
+    fresh = cluster.state / f".{RECORD}"
+    fresh.write_text(json.dumps({"index": cluster.index, "nodes": cluster.size}))
+    fresh.replace(cluster.state / RECORD)

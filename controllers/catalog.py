@@ -1,0 +1,16 @@
+"""The kinds that the manager runs: one line each."""
+
+from collections.abc import Callable
+
+from controllers import replicaset, vmi
+from controllers.settings import ManagerSettings
+from hostler.runtime.plan import AnyController
+
+CATALOG: tuple[Callable[[ManagerSettings], AnyController | None], ...] = (
+    lambda settings: vmi.controller(settings) if settings.launcher_enabled else None,
+    lambda _: replicaset.CONTROLLER,
+)
+
+
+def controllers(settings: ManagerSettings) -> tuple[AnyController, ...]:
+    return tuple(each for make in CATALOG if (each := make(settings)))

@@ -1,0 +1,218 @@
+"""VirtualMachineInstanceReplicaSet: N interchangeable VMIs."""
+
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count, islice
+
+from hostler.api import launcher
+from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
+from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet as ReplicaSet
+from hostler.api.meta import Resource
+from hostler.runtime import conditions, names, selectors
+from hostler.runtime.conditions import Condition
+from hostler.runtime.plan import Controller, Create, Delete, Event, Failure, Patch, Plan, owner_reference
+from hostler.runtime.protocol import Raw
+from hostler.runtime.store import Key, Store
+
+BURST = 250  # as many creates, and deletes, per visit as KubeVirt allows
+FINAL = ("Succeeded", "Failed")
+SHORT_LIFE = 60.0  # seconds: a member that ends sooner may do so again and again,
+HOLD = 10.0  # so its place stays empty for this long
+PACE = 0.5  # seconds between visits: one status write tells of many members
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The VMIs that matter to a set."""
+
+    owned: tuple[VMI, ...] = ()
+    orphans: tuple[VMI, ...] = ()  # of the namespace; the selector decides
+    taken: Set[str] = frozenset()  # names of the namespace
+
+
+def look(store: Store, rs: ReplicaSet) -> Seen:
+    namespace = rs.metadata.namespace
+    owned, orphans = store.owned(VMI, rs.metadata.uid), store.orphans(VMI, namespace)
+    return Seen(tuple(owned), tuple(orphans), store.names(VMI, namespace))
+
+
+def who_might_adopt(changed: Resource, store: Store) -> Iterable[Key]:
+    """A VMI that nobody owns concerns every set that selects it."""
+    if not isinstance(changed, VMI) or changed.metadata.controller:
+        return
+    for rs in store.within(ReplicaSet, changed.metadata.namespace):
+        if selectors.matches(rs.spec.selector, changed.metadata.labels):
+            yield rs.metadata.namespace, rs.metadata.name
+
+
+def plan(rs: ReplicaSet, seen: Seen, now: datetime) -> Plan:
+    """Adopt and release by the selector, replace what has ended, create what is missing, delete what is too much."""
+    if rs.metadata.deletion_timestamp:
+        return Plan()  # the garbage collector deletes the members, or leaves them, as the user asked
+    members, moves = membership(rs, seen)
+    alive = [vmi for vmi in members if not finished(vmi)]
+    if rs.spec.paused:
+        return Plan(moves, status(rs, alive, 0, now), pause_events(rs))
+    ended, held = replaceable((vmi for vmi in members if finished(vmi)), now)
+    missing = wanted(rs) - len(alive)
+    free = islice(free_names(rs, seen.taken), min(max(missing - len(held), 0), BURST))
+    template = Template(rs, now)
+    creates = tuple(Create(VMI, template.body(name)) for name in free)
+    surplus = tuple(map(Delete, sorted(alive, key=worth)[: min(max(-missing, 0), BURST)]))
+    deletes = tuple(map(Delete, ended[:BURST])) + surplus
+    again = 0.0 if BURST in (len(creates), len(surplus)) else HOLD if held else None
+    change = len(creates) - len(surplus)
+    events = (*(created(each) for each in creates), *(deleted(each) for each in deletes), *pause_events(rs))
+    return Plan(moves + deletes + creates, status(rs, alive, change, now), events, again)
+
+
+def wanted(rs: ReplicaSet) -> int:
+    return 1 if rs.spec.replicas is None else rs.spec.replicas
+
+
+def finished(vmi: VMI) -> bool:
+    return vmi.status is not None and vmi.status.phase in FINAL
+
+
+def ready(vmi: VMI) -> bool:
+    return vmi.status is not None and any(c.type == "Ready" and c.status == "True" for c in vmi.status.conditions)
+
+
+def worth(vmi: VMI) -> tuple[bool, bool, float, str]:
+    """Who goes first when there are too many: the unready, the not running, the youngest."""
+    running = vmi.status is not None and vmi.status.phase == "Running"
+    return ready(vmi), running, -born(vmi), vmi.metadata.name
+
+
+def born(vmi: VMI) -> float:
+    return conditions.parse(vmi.metadata.creation_timestamp or "").timestamp()
+
+
+def membership(rs: ReplicaSet, seen: Seen) -> tuple[list[VMI], tuple[Patch, ...]]:
+    """The set's VMIs that are not being deleted, and the patches that take in and let go."""
+    owned = [vmi for vmi in seen.owned if vmi.metadata.deletion_timestamp is None]
+    members = [vmi for vmi in owned if selected(rs, vmi)]
+    strangers = tuple(release(rs, vmi) for vmi in owned if not selected(rs, vmi))
+    homeless = [vmi for vmi in seen.orphans if vmi.metadata.deletion_timestamp is None and not finished(vmi)]
+    found = [vmi for vmi in homeless if selected(rs, vmi)]
+    return members + found, strangers + tuple(adopt(rs, vmi) for vmi in found)
+
+
+def selected(rs: ReplicaSet, vmi: VMI) -> bool:
+    return selectors.matches(rs.spec.selector, vmi.metadata.labels)
+
+
+def adopt(rs: ReplicaSet, vmi: VMI) -> Patch:
+    """Only while the set lives: one that is being deleted with --cascade=orphan has just let it go."""
+    owners = [each.model_dump(by_alias=True, exclude_unset=True) for each in vmi.metadata.owner_references]
+    return Patch(vmi, {"metadata": {"ownerReferences": [*owners, owner_reference(rs)]}}, "adopt", alive=rs)
+
+
+def release(rs: ReplicaSet, vmi: VMI) -> Patch:
+    others = [each for each in vmi.metadata.owner_references if each.uid != rs.metadata.uid]
+    left = [each.model_dump(by_alias=True, exclude_unset=True) for each in others]
+    return Patch(vmi, {"metadata": {"ownerReferences": left}}, "release")
+
+
+def replaceable(ended: Iterable[VMI], now: datetime) -> tuple[list[VMI], list[VMI]]:
+    """Those to delete and replace now, and those whose place stays empty for a while."""
+    due: list[VMI] = []
+    held: list[VMI] = []
+    for vmi in ended:
+        end = end_time(vmi)
+        hasty = end is not None and end - born(vmi) < SHORT_LIFE and now.timestamp() - end < HOLD
+        (held if hasty else due).append(vmi)
+    return due, held
+
+
+def end_time(vmi: VMI) -> float | None:
+    passed = vmi.status.phase_transition_timestamps if vmi.status else ()
+    times = (each.phase_transition_timestamp for each in passed if each.phase in FINAL)
+    return next((conditions.parse(time).timestamp() for time in times if time), None)
+
+
+def free_names(rs: ReplicaSet, taken: Set[str]) -> Iterator[str]:
+    """<name><5 characters>, as generateName makes; but of the UID and a number, so a repeated create is known."""
+    template = rs.spec.template.metadata
+    base = (template and (template.name or template.generate_name)) or rs.metadata.name
+    slots = (f"{base}{names.suffix(f'{rs.metadata.uid}/{number}')}" for number in count())
+    return (name for name in slots if name not in taken)
+
+
+class Template:
+    """What every new member is made of; parsed and dumped once for a whole burst."""
+
+    def __init__(self, rs: ReplicaSet, now: datetime) -> None:
+        template = rs.spec.template
+        meta = template.metadata
+        self._metadata: Raw = {
+            "namespace": rs.metadata.namespace,
+            "labels": meta.labels if meta else {},
+            "annotations": meta.annotations if meta else {},
+            "finalizers": [launcher.VMI_FINALIZER],
+            "ownerReferences": [owner_reference(rs)],
+        }
+        self._spec = template.spec and template.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        pending = {"phase": "Pending", "phaseTransitionTimestamp": conditions.stamp(now)}
+        self._status = {"phase": "Pending", "phaseTransitionTimestamps": [pending]}
+
+    def body(self, name: str) -> Raw:
+        return {"metadata": self._metadata | {"name": name}, "spec": self._spec, "status": self._status}
+
+
+def status(rs: ReplicaSet, alive: list[VMI], change: int, now: datetime) -> Raw:
+    """What will be true when the plan is carried out."""
+    paused = Condition(True, "Paused") if rs.spec.paused else None
+    existing = rs.status.conditions if rs.status else ()
+    return {
+        "replicas": len(alive) + change,
+        "readyReplicas": sum(map(ready, alive)),
+        "labelSelector": selectors.text(rs.spec.selector),
+        "conditions": conditions.update(existing, {"ReplicaPaused": paused, "ReplicaFailure": None}, now),
+    }
+
+
+def failed(rs: ReplicaSet, plan: Plan, failure: Failure, now: datetime) -> Plan:
+    """A member was refused; those that were not are counted at the next visit."""
+    creates = sum(isinstance(action, Create) for action in plan.actions)
+    trouble = {"ReplicaFailure": Condition(True, "FailedCreate", str(failure.error))}
+    existing = rs.status.conditions if rs.status else ()
+    left = plan.status or {}
+    told = left | {"conditions": conditions.update(existing, trouble, now)}
+    if "replicas" in left:
+        told["replicas"] = left["replicas"] - creates
+    note = f"Error creating virtual machine instance: {failure.error}"
+    return Plan(status=told, events=(Event("FailedCreate", note, "Warning"),))
+
+
+def pause_events(rs: ReplicaSet) -> tuple[Event, ...]:
+    """Told once, when the condition turns."""
+    was = rs.status is not None and any(c.type == "ReplicaPaused" for c in rs.status.conditions)
+    if bool(rs.spec.paused) == was:
+        return ()
+    return (Event("SuccessfulPaused", "Paused") if rs.spec.paused else Event("SuccessfulResumed", "Resumed"),)
+
+
+def created(create: Create) -> Event:
+    name = create.body["metadata"]["name"]
+    note = f"Started the virtual machine by creating the new virtual machine instance {name}"
+    return Event("SuccessfulCreate", note)
+
+
+def deleted(delete: Delete) -> Event:
+    name = delete.target.metadata.name
+    return Event("SuccessfulDelete", f"Stopped the virtual machine by deleting the virtual machine instance {name}")
+
+
+CONTROLLER = Controller(
+    name="replicaset",
+    parent=ReplicaSet,
+    children=(VMI,),
+    look=look,
+    plan=plan,
+    failed=failed,
+    concerns=who_might_adopt,
+    pace=PACE,
+    workers=4,
+)

@@ -1,0 +1,77 @@
+"""What a launcher pod asks the scheduler for."""
+
+from controllers.settings import MIB, ManagerSettings
+from hostler.api import launcher, quantity
+from hostler.api.kubevirt.vmi import VirtualMachineInstance, VirtualMachineInstanceSpec
+from hostler.runtime.errors import Terminal
+from hostler.runtime.protocol import Raw
+
+PAGE_TABLES = 512  # a guest's memory costs the host about one part in so many for page tables
+
+
+def whole(field: str, asked: str | float) -> int:
+    """A quantity of the VMI's spec, rounded up."""
+    try:
+        return quantity.whole(asked)
+    except ValueError as error:
+        raise Terminal("QuantityInvalid", f"spec.{field}: {error}") from error
+
+
+def vcpus(spec: VirtualMachineInstanceSpec) -> int:
+    """The guest's CPUs, by topology or else by the CPU that the user requests."""
+    if cpu := spec.domain.cpu:
+        count = (cpu.cores or 1) * (cpu.sockets or 1) * (cpu.threads or 1)
+        if cpu.cores or cpu.sockets or cpu.threads:
+            return count
+    if (resources := spec.domain.resources) and (asked := resources.limits.get("cpu") or resources.requests.get("cpu")):
+        return max(whole("domain.resources", asked), 1)
+    return 1
+
+
+def guest_memory(spec: VirtualMachineInstanceSpec) -> int:
+    """Bytes that the guest sees."""
+    resources = spec.domain.resources
+    for field, asked in (
+        ("memory.guest", spec.domain.memory and spec.domain.memory.guest),
+        ("resources.requests.memory", resources and resources.requests.get("memory")),
+        ("resources.limits.memory", resources and resources.limits.get("memory")),
+    ):
+        if asked:
+            return whole(f"domain.{field}", asked)
+    raise Terminal("MemoryMissing", "spec.domain.memory.guest: say how much memory the guest has, such as 128Mi")
+
+
+def has_interface(spec: VirtualMachineInstanceSpec) -> bool:
+    """Whether the pod needs /dev/net/tun; KubeVirt attaches the pod network where nothing is said."""
+    devices = spec.domain.devices
+    return bool(devices.interfaces) or devices.autoattach_pod_interface is not False
+
+
+def overhead(vmi: VirtualMachineInstance, settings: ManagerSettings) -> int:
+    """Bytes that the pod needs beside the guest's memory, from measurements (tests/bench/memory.py)."""
+    spec = vmi.spec
+    mib = settings.overhead_launcher + settings.overhead_qemu + settings.overhead_vcpu * vcpus(spec)
+    if spec.domain.devices.autoattach_graphics_device is not False:
+        mib += settings.overhead_graphics
+    if settings.use_emulation:
+        mib += settings.overhead_emulation
+    return mib * MIB + guest_memory(spec) // PAGE_TABLES
+
+
+def resources(vmi: VirtualMachineInstance, settings: ManagerSettings) -> Raw:
+    """The compute container's requests and limits."""
+    asked = vmi.spec.domain.resources
+    requests = dict(asked.requests) if asked else {}
+    limits = dict(asked.limits) if asked else {}
+    extra = 0 if asked and asked.overcommit_guest_overhead else overhead(vmi, settings)
+    memory = requests.get("memory") or limits.get("memory") or guest_memory(vmi.spec)
+    requests["memory"] = str(whole("domain.resources.requests.memory", memory) + extra)
+    if "memory" in limits:
+        limits["memory"] = str(whole("domain.resources.limits.memory", limits["memory"]) + extra)
+    if "cpu" not in requests and "cpu" not in limits:
+        requests["cpu"] = f"{vcpus(vmi.spec) * 1000 // settings.cpu_allocation_ratio}m"
+    if has_interface(vmi.spec):
+        limits[launcher.TUN] = "1"
+    if not settings.use_emulation:
+        limits[launcher.KVM] = "1"
+    return {"requests": {k: str(v) for k, v in requests.items()}, "limits": {k: str(v) for k, v in limits.items()}}

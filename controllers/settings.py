@@ -1,0 +1,29 @@
+"""What the manager can be told."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from hostler.runtime.settings import Settings
+
+MIB = 2**20
+
+
+class ManagerSettings(Settings):
+    """Runs virtual machines: VirtualMachineInstances become pods, replica sets become VirtualMachineInstances."""
+
+    launcher_enabled: bool = Field(True, description="run VirtualMachineInstances; false where KubeVirt does")
+    launcher_image: str = Field("docker.io/hostler/hostler-launcher:0.1.0", description="image of the launcher pods")
+    launcher_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    use_emulation: bool = Field(False, description="run guests by software emulation instead of KVM")
+    scheduling_grace: float = Field(
+        5.0, description="seconds that a launcher pod may take before the VMI is said to be Scheduling"
+    )
+    cpu_allocation_ratio: int = Field(10, gt=0, description="guest CPUs for each CPU that a pod requests")
+
+    # MiB resident, measured on running guests (tests/bench/memory.py) and rounded up
+    overhead_launcher: int = Field(44, description="MiB of libvirtd, PID 1 and pause in every pod")
+    overhead_qemu: int = Field(40, description="MiB of QEMU beside the guest's memory")
+    overhead_vcpu: int = Field(4, description="MiB of QEMU for each vCPU")
+    overhead_graphics: int = Field(16, description="MiB of QEMU for a graphics device")
+    overhead_emulation: int = Field(48, description="MiB of translated code, and what QEMU knows of it")

@@ -1,0 +1,261 @@
+"""VirtualMachineInstance: one guest, run by one launcher pod."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from controllers import launcher_pod
+from controllers.launcher_volumes import claim_name
+from controllers.settings import ManagerSettings
+from hostler.api import launcher
+from hostler.api.kubevirt.vmi import VirtualMachineInstance
+from hostler.api.kubevirt.vmi_status import VirtualMachineInstanceCondition
+from hostler.api.meta import Resource
+from hostler.api.objects import PersistentVolumeClaim, Pod
+from hostler.runtime import conditions
+from hostler.runtime.conditions import Condition
+from hostler.runtime.errors import Terminal
+from hostler.runtime.plan import Controller, Create, Delete, Event, Failure, Patch, Plan
+from hostler.runtime.protocol import Raw
+from hostler.runtime.store import Key, Store
+
+BEFORE_POD = ("", "Pending")
+BEFORE_GUEST = (*BEFORE_POD, "Scheduling")
+FINAL = ("Succeeded", "Failed")
+NOT_RUNNING = Condition(False, "GuestNotRunning", "Guest VM is not reported as running")
+TERMINATING = Condition(False, "PodTerminating", "virt-launcher pod is terminating")
+NO_POD = Condition(False, "PodNotExists", "virt-launcher pod no longer exists")
+NODE_SILENT = Condition(False, "PodNotReady", "the node does not report that the virt-launcher pod is ready")
+
+# waiting reasons that do not pass of themselves, or not soon
+STUCK = (
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "RegistryUnavailable",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+)
+REASON = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
+LONGEST_MESSAGE = 1024
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What there is of a VMI in the cluster."""
+
+    pods: tuple[Pod, ...] = ()
+    claims: Mapping[str, PersistentVolumeClaim] | None = None
+
+
+def controller(settings: ManagerSettings) -> Controller[VirtualMachineInstance, Seen]:
+    return Controller(
+        name="vmi",
+        parent=VirtualMachineInstance,
+        children=(Pod,),
+        others=(PersistentVolumeClaim,),
+        look=look,
+        plan=partial(plan, settings=settings),
+        failed=failed,
+        concerns=waiting_for_claim,
+        subresource=None,  # as in KubeVirt, a VMI has none
+        selectors={Pod: f"{launcher.APP_LABEL}={launcher.APP_VALUE}"},
+    )
+
+
+def look(store: Store, vmi: VirtualMachineInstance) -> Seen:
+    namespace = vmi.metadata.namespace
+    names = filter(None, map(claim_name, vmi.spec.volumes))
+    claims = {name: claim for name in names if (claim := store.get(PersistentVolumeClaim, (namespace, name)))}
+    return Seen(tuple(store.owned(Pod, vmi.metadata.uid)), claims)
+
+
+def waiting_for_claim(changed: Resource, store: Store) -> Iterable[Key]:
+    """A claim concerns the VMIs that wait for it."""
+    if not isinstance(changed, PersistentVolumeClaim):
+        return
+    namespace, name = changed.metadata.namespace, changed.metadata.name
+    for vmi in store.within(VirtualMachineInstance, namespace):
+        if phase(vmi) in BEFORE_POD and name in map(claim_name, vmi.spec.volumes):
+            yield namespace, vmi.metadata.name
+
+
+def plan(vmi: VirtualMachineInstance, seen: Seen, now: datetime, settings: ManagerSettings) -> Plan:
+    """A pod for a new VMI; the phase of an old one from its pod; no pod, then no finalizer, for one that is deleted."""
+    if vmi.metadata.deletion_timestamp:
+        return ending(vmi, seen, now)
+    if launcher.VMI_FINALIZER not in vmi.metadata.finalizers:
+        return Plan((guard(vmi, now),))
+    if phase(vmi) in FINAL:
+        return Plan(delete(pod for pod in seen.pods if not pod.finished))
+    if seen.pods:
+        return follow(vmi, seen.pods, now, settings)
+    if phase(vmi) in BEFORE_POD:
+        return starting(vmi, seen, now, settings)
+    return finish(vmi, "Failed", NO_POD, now)
+
+
+def follow(vmi: VirtualMachineInstance, pods: tuple[Pod, ...], now: datetime, settings: ManagerSettings) -> Plan:
+    """The phase by the pod."""
+    pod = min(pods, key=lambda pod: (pod.finished, pod.metadata.deletion_timestamp is not None))
+    if pod.finished:
+        return finish(vmi, pod.status.phase, ended(pod), now)
+    if phase(vmi) in BEFORE_GUEST:
+        return scheduling(vmi, pod, now, settings)
+    return running(vmi, pod, now)
+
+
+def guard(vmi: VirtualMachineInstance, now: datetime) -> Patch:
+    """The finalizer, where no admission policy has set it; and the first phase, in the same write."""
+    patch: Raw = {"metadata": {"finalizers": [*vmi.metadata.finalizers, launcher.VMI_FINALIZER]}}
+    if not phase(vmi):
+        patch["status"] = transition(vmi, "Pending", now)
+    return Patch(vmi, patch, "guard")
+
+
+def starting(vmi: VirtualMachineInstance, seen: Seen, now: datetime, settings: ManagerSettings) -> Plan:
+    """Create the pod, as soon as the claims that it mounts exist."""
+    claims = seen.claims or {}
+    missing = [name for volume in vmi.spec.volumes if (name := claim_name(volume)) and name not in claims]
+    if missing:
+        claim = f"{vmi.metadata.namespace}/{missing[0]}"
+        trouble = Condition(False, "FailedPvcNotFound", f"PVC {claim} does not exist, waiting for it to appear")
+        return report(vmi, trouble, now)
+    pod = Create(Pod, launcher_pod.manifest(vmi, claims, settings))
+    event = Event("SuccessfulCreate", f"Created virtual machine pod {pod.body['metadata']['name']}")
+    return Plan((pod,), events=(event,), requeue_after=settings.scheduling_grace)
+
+
+def scheduling(vmi: VirtualMachineInstance, pod: Pod, now: datetime, settings: ManagerSettings) -> Plan:
+    """Tell why the guest does not run yet; but a phase that lasts only a moment is not worth a write."""
+    scheduled = pod.condition("PodScheduled")
+    trouble = stuck(pod)
+    unscheduled = scheduled is not None and scheduled.status == "False"
+    patience = (
+        settings.scheduling_grace - (now - conditions.parse(pod.metadata.creation_timestamp or "")).total_seconds()
+    )
+    if phase(vmi) in BEFORE_POD and not trouble and not unscheduled and patience > 0:
+        return Plan(requeue_after=patience)
+    wanted: dict[str, Condition | None] = {
+        "Synchronized": trouble,
+        "Ready": TERMINATING if pod.metadata.deletion_timestamp else NOT_RUNNING,
+    }
+    if scheduled is not None:
+        wanted["PodScheduled"] = Condition(not unscheduled, scheduled.reason or "", scheduled.message or "")
+    status = transition(vmi, "Scheduling", now) | set_conditions(vmi, wanted, now)
+    return Plan(status=status, courtesy=not trouble and not unscheduled)
+
+
+def running(vmi: VirtualMachineInstance, pod: Pod, now: datetime) -> Plan:
+    """The node agent says how the guest is; only of a pod that goes, or a node that is silent, it may not know."""
+    ready = condition(vmi, "Ready")
+    if pod.metadata.deletion_timestamp:
+        return Plan(status=set_conditions(vmi, {"Ready": TERMINATING}, now))
+    seen, compute = pod.condition("Ready"), pod.container(launcher.COMPUTE)
+    if seen is None or compute is None or not compute.ready:
+        return Plan()  # the kubelet has not caught up with the agent
+    # a node's silence turns the pod's condition, but not what its last report said of the container
+    if seen.status == "False":
+        return Plan(status=set_conditions(vmi, {"Ready": NODE_SILENT}, now))
+    if ready is not None and ready.reason == NODE_SILENT.reason:
+        return Plan(status=set_conditions(vmi, {"Ready": Condition(True)}, now))
+    return Plan()
+
+
+def ending(vmi: VirtualMachineInstance, seen: Seen, now: datetime) -> Plan:
+    """Delete the pod, which shuts the guest down; when it is gone, let the VMI go."""
+    if seen.pods:
+        deletes = delete(seen.pods)
+        notes = (f"Deleted virtual machine pod {each.target.metadata.name}" for each in deletes)
+        status = set_conditions(vmi, {"Ready": TERMINATING}, now) if phase(vmi) not in FINAL else None
+        return Plan(deletes, status, tuple(Event("SuccessfulDelete", note) for note in notes), courtesy=True)
+    if launcher.VMI_FINALIZER not in vmi.metadata.finalizers:
+        return Plan()
+    left = [each for each in vmi.metadata.finalizers if each != launcher.VMI_FINALIZER]
+    return Plan((Patch(vmi, {"metadata": {"finalizers": left}}, "release"),))
+
+
+def finish(vmi: VirtualMachineInstance, end: str, why: Condition, now: datetime) -> Plan:
+    """The guest's last phase; it is never left again."""
+    status = transition(vmi, end, now) | set_conditions(vmi, {"Ready": why}, now)
+    if end == "Failed":
+        status["reason"] = why.reason
+    shut_down = Event("Stopped", "The VirtualMachineInstance was shut down.")
+    failure = Event("Stopped", f"The VirtualMachineInstance failed: {why.message}", "Warning")
+    return Plan(status=status, events=(failure if end == "Failed" else shut_down,))
+
+
+def failed(vmi: VirtualMachineInstance, _plan: Plan, failure: Failure, now: datetime) -> Plan:
+    """The pod was refused, by the API server or before it was asked."""
+    if isinstance(failure.error, Terminal):
+        return report(vmi, Condition(False, failure.error.reason, failure.error.message), now)
+    trouble = Condition(False, "FailedCreate", f"failed to create virtual machine pod: {failure.error}")
+    return report(vmi, trouble, now)
+
+
+def report(vmi: VirtualMachineInstance, trouble: Condition, now: datetime) -> Plan:
+    """What keeps the VMI from having a pod, as a condition, and as an event when it is news."""
+    trouble = trouble._replace(message=trouble.message[:LONGEST_MESSAGE])
+    known = condition(vmi, "Synchronized")
+    news = known is None or (known.reason, known.message) != (trouble.reason, trouble.message)
+    events = (Event(trouble.reason, trouble.message, "Warning"),) if news else ()
+    return Plan(status=set_conditions(vmi, {"Synchronized": trouble, "Ready": NOT_RUNNING}, now), events=events)
+
+
+def stuck(pod: Pod) -> Condition | None:
+    """Why the kubelet cannot start the container, if so."""
+    for container in pod.status.container_statuses:
+        waiting = container.state.waiting
+        if waiting and waiting.reason in STUCK:
+            return Condition(False, waiting.reason, waiting.message[:LONGEST_MESSAGE])
+    return None
+
+
+def ended(pod: Pod) -> Condition:
+    """Why the pod ended: PID 1 leaves {"reason": ..., "message": ...}, which a hostile guest may have had a hand in."""
+    compute = pod.container(launcher.COMPUTE)
+    last = compute.state.terminated if compute else None
+    if pod.status.reason or last is None:
+        return Condition(False, pod.status.reason or "PodNotExists", (pod.status.message or "")[:LONGEST_MESSAGE])
+    try:
+        said = json.loads(last.message)
+        reason, message = said["reason"], said["message"]
+    except (ValueError, TypeError, KeyError):
+        reason, message = last.reason, last.message or f"exit code {last.exit_code}"
+    if not isinstance(reason, str) or not REASON.fullmatch(reason):
+        reason = "GuestNotRunning"
+    return Condition(False, reason, str(message)[:LONGEST_MESSAGE])
+
+
+def delete(pods: Iterable[Pod]) -> tuple[Delete, ...]:
+    return tuple(Delete(pod) for pod in pods if pod.metadata.deletion_timestamp is None)
+
+
+def phase(vmi: VirtualMachineInstance) -> str:
+    return (vmi.status and vmi.status.phase) or ""
+
+
+def condition(vmi: VirtualMachineInstance, kind: str) -> VirtualMachineInstanceCondition | None:
+    return next((c for c in vmi.status.conditions if c.type == kind), None) if vmi.status else None
+
+
+def set_conditions(vmi: VirtualMachineInstance, wanted: Mapping[str, Condition | None], now: datetime) -> Raw:
+    return {"conditions": conditions.update(vmi.status.conditions if vmi.status else (), wanted, now)}
+
+
+def transition(vmi: VirtualMachineInstance, to: str, now: datetime) -> Raw:
+    """The phase, and when it began; nothing if it is the phase already."""
+    if phase(vmi) == to:
+        return {}
+    passed = vmi.status.phase_transition_timestamps if vmi.status else ()
+    since = [each.model_dump(mode="json", by_alias=True, exclude_unset=True) for each in passed]
+    if not since and phase(vmi) == "Pending":  # set by an admission policy, which knows no time
+        born = vmi.metadata.creation_timestamp or conditions.stamp(now)
+        since.append({"phase": "Pending", "phaseTransitionTimestamp": born})
+    since.append({"phase": to, "phaseTransitionTimestamp": conditions.stamp(now)})
+    return {"phase": to, "phaseTransitionTimestamps": since}

@@ -1,0 +1,1 @@
+"""Hostler: virtual machines as Kubernetes workloads."""

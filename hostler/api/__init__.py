@@ -1,0 +1,1 @@
+"""The words: typed Kubernetes resources, and the schemas generated from them."""

@@ -1,0 +1,244 @@
+"""The CustomResourceDefinitions of the kinds that we serve, made from their models.
+
+`scripts/crds` writes them into the chart; `scripts/crds --check` tells whether that was done.
+"""
+
+import argparse
+import sys
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hostler.api.kubevirt.vm import VirtualMachine
+from hostler.api.kubevirt.vmi import VirtualMachineInstance
+from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
+from hostler.api.limits import LIMITS, MINIMUM, REPLICA_SET_LIMITS, VIRTUAL_MACHINE_LIMITS, bound, floor
+from hostler.api.meta import Resource
+from hostler.api.rules import devices, disks, machine, network, placement, replicaset, vm, volumes
+from hostler.api.rules.rule import Rule
+from hostler.api.schema import Schema, at, resource_schema
+from hostler.api.support import UNSUPPORTED
+
+GROUP = "kubevirt.io"
+# KubeVirt's versions: stored first. They differ in nothing but the name.
+VERSIONS = ("v1", "v1alpha3")
+DEPRECATED = "is now deprecated and will be removed in a future release."
+FOLDER = Path(__file__).parents[2] / "charts" / "hostler" / "files" / "crds"
+
+
+# What every VMI spec keeps to, whichever kind it is part of.
+VMI_SPEC = (
+    *machine.RULES,
+    *disks.RULES,
+    *volumes.RULES,
+    *network.RULES,
+    *devices.RULES,
+    *placement.RULES,
+    *UNSUPPORTED,
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of `kubectl get`; priority 1 shows with `-o wide` only."""
+
+    name: str
+    path: str
+    type: str = "string"
+    description: str = ""
+    priority: int = 0
+
+    def definition(self) -> Schema:
+        optional = {"description": self.description, "priority": self.priority}
+        return {"name": self.name, "type": self.type, "jsonPath": self.path} | {k: v for k, v in optional.items() if v}
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a CRD says beside its schema."""
+
+    model: type[Resource]
+    short: tuple[str, ...]
+    columns: tuple[Column, ...]
+    subresources: Schema | None = None
+    spec: str = "spec.template.spec"  # where the VMI spec is
+    rules: tuple[Rule, ...] = ()  # beside those of every VMI spec; from the root
+    spec_rules: tuple[Rule, ...] = machine.COMPLETE
+    limits: dict[str, int] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+
+def condition(kind: str) -> str:
+    return f".status.conditions[?(@.type=='{kind}')].status"
+
+
+VMIS = "VirtualMachineInstances"
+AGE = Column("Age", ".metadata.creationTimestamp", "date")
+READY = Column("Ready", condition("Ready"))
+SCALE = {
+    "specReplicasPath": ".spec.replicas",
+    "statusReplicasPath": ".status.replicas",
+    "labelSelectorPath": ".status.labelSelector",
+}
+
+DEFINITIONS = (
+    Definition(
+        VirtualMachine,
+        ("vm", "vms"),
+        (
+            AGE,
+            Column("Status", ".status.printableStatus", description="Human Readable Status"),
+            READY,
+        ),
+        {"status": {}},
+        rules=vm.RULES,
+        spec_rules=(),  # an instance type may bring the memory
+        limits=VIRTUAL_MACHINE_LIMITS,
+    ),
+    Definition(
+        VirtualMachineInstance,
+        ("vmi", "vmis"),
+        (
+            AGE,
+            Column("Phase", ".status.phase"),
+            Column("IP", ".status.interfaces[0].ipAddress"),
+            Column("NodeName", ".status.nodeName"),
+            READY,
+            Column("Live-Migratable", condition("LiveMigratable"), priority=1),
+            Column("Paused", condition("Paused"), priority=1),
+        ),
+        # no status subresource: as in KubeVirt, the admission policies guard the status
+        spec="spec",
+    ),
+    Definition(
+        VirtualMachineInstanceReplicaSet,
+        ("vmirs", "vmirss"),
+        (
+            Column("Desired", ".spec.replicas", "integer", "Number of desired VirtualMachineInstances"),
+            Column("Current", ".status.replicas", "integer", f"Number of managed and not final or deleted {VMIS}"),
+            Column("Ready", ".status.readyReplicas", "integer", f"Number of managed {VMIS} which are ready"),
+            AGE,
+        ),
+        {"status": {}, "scale": SCALE},
+        rules=replicaset.RULES,
+        limits=REPLICA_SET_LIMITS,
+        defaults={"spec.replicas": 1},
+    ),
+)
+
+
+def crd(definition: Definition) -> Schema:
+    """One CustomResourceDefinition, ready for the API server."""
+    model = definition.model
+    kind = model.kind()
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": f"{model.plural}.{GROUP}",
+            "labels": {"app.kubernetes.io/part-of": "hostler"},
+            # uninstalling the chart must not remove every VM; docs/decisions/0005
+            "annotations": {"helm.sh/resource-policy": "keep"},
+        },
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": model.plural,
+                "singular": kind.lower(),
+                "shortNames": list(definition.short),
+                "categories": ["all"],
+            },
+            "versions": [version(definition, name) for name in VERSIONS],
+        },
+    }
+
+
+def version(definition: Definition, name: str) -> Schema:
+    stored = name == VERSIONS[0]
+    served: Schema = {"name": name, "served": True, "storage": stored}
+    if not stored:
+        served |= {
+            "deprecated": True,
+            "deprecationWarning": f"{GROUP}/{name} is now deprecated and will be removed in a future release.",
+        }
+    if definition.subresources is not None:
+        served["subresources"] = definition.subresources
+    columns = [column.definition() for column in definition.columns]
+    return served | {
+        "additionalPrinterColumns": columns,
+        "schema": {"openAPIV3Schema": schema(definition)},
+    }
+
+
+def schema(definition: Definition) -> Schema:
+    """The model's schema with its limits, defaults and rules."""
+    root = resource_schema(definition.model)
+    spec = at(root, definition.spec)
+    bound(spec, LIMITS)
+    floor(spec, MINIMUM)
+    bound(root, definition.limits)
+    for path, value in definition.defaults.items():
+        at(root, path)["default"] = value
+    for rule in (*VMI_SPEC, *definition.spec_rules):
+        attach(spec, rule.below(definition.spec))
+    for rule in definition.rules:
+        attach(root, rule)
+    return root
+
+
+def attach(schema: Schema, rule: Rule) -> None:
+    at(schema, rule.at).setdefault("x-kubernetes-validations", []).append(rule.validation())
+
+
+class Dumper(yaml.SafeDumper):
+    """YAML without anchors: people read these files, and so do tools that know no anchors."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True
+
+
+@cache
+def rendered() -> dict[str, str]:
+    """File name -> text of every CRD."""
+    head = "# Generated by scripts/crds from hostler/api; do not edit.\n"
+    crds = [crd(definition) for definition in DEFINITIONS]
+    return {
+        f"{each['metadata']['name']}.yaml": head + yaml.dump(each, Dumper=Dumper, sort_keys=False, width=120)
+        for each in crds
+    }
+
+
+def stale(folder: Path) -> list[str]:
+    """Files of the folder that are not what the models say."""
+    wanted = rendered()
+    present = {path.name: path.read_text() for path in folder.glob("*.yaml")}
+    return sorted(name for name in wanted.keys() | present.keys() if wanted.get(name) != present.get(name))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="scripts/crds", description="Write the CRDs into the chart.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is out of date")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the CRDs lie")
+    options = parser.parse_args(arguments)
+    old = stale(options.folder)
+    if options.check:
+        for name in old:
+            print(f"{options.folder / name} is out of date: run scripts/crds", file=sys.stderr)
+        return 1 if old else 0
+    options.folder.mkdir(parents=True, exist_ok=True)
+    texts = rendered()
+    for name in old:
+        path = options.folder / name
+        path.write_text(texts[name]) if name in texts else path.unlink()
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""kubevirt.io/v1, field by field as KubeVirt 1.9 publishes it."""

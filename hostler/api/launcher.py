@@ -1,0 +1,140 @@
+"""The launcher pod: the names and places that the controllers, the pod and the node agent agree on.
+
+Names that KubeVirt's tools look for are KubeVirt's; the rest are ours.
+"""
+
+from base64 import b64encode
+from typing import Annotated, Literal
+
+from pydantic import PlainSerializer
+
+from hostler.api.meta import Model
+
+# labels and annotations (KubeVirt's)
+APP_LABEL = "kubevirt.io"
+APP_VALUE = "virt-launcher"
+CREATED_BY = "kubevirt.io/created-by"  # label: UID of the VMI
+VMI_NAME = "vm.kubevirt.io/name"  # label
+SET = "hostler.io/set"  # label: UID of the set that controls the VMI
+DOMAIN = "kubevirt.io/domain"  # annotation: name of the VMI
+NODE_NAME = "kubevirt.io/nodeName"  # label on the VMI once it runs on a node
+SCHEDULABLE = "kubevirt.io/schedulable"  # label on nodes
+HEARTBEAT = "kubevirt.io/heartbeat"  # annotation on nodes: RFC 3339 time of the agent's last sign of life
+VMI_FINALIZER = "kubevirt.io/foregroundDeleteVirtualMachine"
+
+# device plugin resources
+KVM = "devices.kubevirt.io/kvm"
+TUN = "devices.kubevirt.io/tun"
+VHOST_NET = "devices.kubevirt.io/vhost-net"
+
+COMPUTE = "compute"  # the container that holds libvirtd and QEMU
+PID1 = ("python3", "-S", "-E", "/usr/lib/hostler/pid1.py")  # its command; the image has launcher/pod/*.py there
+UID = 107  # of everything in the pod; libvirt-qemu in the image's /etc/passwd
+
+# places inside the compute container
+PRIVATE_VOLUME = "private"  # emptyDir; the agent finds it below the kubelet's pods directory by the pod's UID
+PRIVATE = "/var/run/kubevirt-private"
+LIBVIRT_SOCKET = f"{PRIVATE}/libvirt/libvirt-sock"
+SERIAL_SOCKET = f"{PRIVATE}/virt-serial0"
+SERIAL_LOG = f"{PRIVATE}/serial.fifo"  # PID 1 copies it to its standard output: `kubectl logs` shows the console
+VNC_SOCKET = f"{PRIVATE}/virt-vnc"
+GUEST_AGENT_SOCKET = f"{PRIVATE}/guest-agent"
+DISKS_VOLUME = "disks"  # emptyDir: overlays, empty disks, cloud-init images
+DISKS = "/var/run/hostler/disks"
+IMAGES = "/var/run/hostler/images"  # IMAGES/<volume>: a containerDisk's image volume, read-only
+KERNEL_VOLUME = "kernel-boot"
+KERNEL = f"{IMAGES}/{KERNEL_VOLUME}"
+CLAIMS = "/var/run/kubevirt-private/vmi-disks"  # CLAIMS/<volume>/disk.img: a filesystem PVC
+DEVICES = "/dev"  # DEVICES/<volume>: a block PVC
+SECRETS = "/var/run/hostler/secrets"  # SECRETS/<volume>/{userdata,networkdata}: cloud-init data from Secrets
+TERMINATION_LOG = "/dev/termination-log"  # how the guest ended: one line of JSON, {"reason": ..., "message": ...}
+
+PREPARE_ENV = "HOSTLER_PREPARE"  # JSON of what PID 1 makes before libvirtd starts; see launcher/pod/prepare.py
+
+TAP = "tap0"
+BRIDGE = "k6t-eth0"
+
+
+def domain_name(namespace: str, name: str) -> str:
+    """libvirt's name for the domain of a VMI, as KubeVirt spells it."""
+    return f"{namespace}_{name}"
+
+
+def disk_path(volume: str) -> str:
+    """Where PID 1 leaves the image of an overlay, empty or cloud-init disk."""
+    return f"{DISKS}/{volume}"
+
+
+def claim_path(volume: str) -> str:
+    """The raw disk image on a filesystem PVC."""
+    return f"{CLAIMS}/{volume}/disk.img"
+
+
+def device_path(volume: str) -> str:
+    """The device node of a block PVC."""
+    return f"{DEVICES}/{volume}"
+
+
+Encoded = Annotated[bytes, PlainSerializer(lambda data: b64encode(data).decode(), when_used="unless-none")]
+
+
+class Overlay(Model):
+    """A containerDisk: a fresh qcow2 overlay over the image file; `path` None means the only file in /disk."""
+
+    kind: Literal["overlay"] = "overlay"
+    volume: str
+    path: str | None = None
+
+
+class EmptyDisk(Model):
+    """A fresh, empty qcow2 image."""
+
+    kind: Literal["empty"] = "empty"
+    volume: str
+    bytes: int
+
+
+class ClaimDisk(Model):
+    """A filesystem PVC: a sparse raw disk.img of this size is made if there is none; an existing one is kept."""
+
+    kind: Literal["claim"] = "claim"
+    volume: str
+    bytes: int
+
+
+class CloudInit(Model):
+    """A cloud-init ISO: label "cidata" is NoCloud's layout, "config-2" the config drive's.
+
+    `secrets` names what to read from SECRETS/<volume>/ in place of the bytes given here.
+    """
+
+    kind: Literal["cloudInit"] = "cloudInit"
+    volume: str
+    label: Literal["cidata", "config-2"]
+    instance_id: str
+    hostname: str
+    user_data: Encoded | None = None
+    network_data: Encoded | None = None
+    secrets: tuple[Literal["userdata", "networkdata"], ...] = ()
+
+
+class Boot(Model):
+    """kernelBoot: paths of kernel and initrd inside the image mounted at KERNEL."""
+
+    kernel: str | None = None
+    initrd: str | None = None
+
+
+class Prepare(Model):
+    """What PID 1 makes before libvirtd starts, and how long it lets the guest shut down. Travels in PREPARE_ENV.
+
+    The pod's own terminationGracePeriodSeconds must be longer than `grace_seconds` (KubeVirt: 15 s longer).
+    """
+
+    domain: str
+    grace_seconds: int
+    boot: Boot | None = None
+    disks: tuple[Overlay | EmptyDisk | ClaimDisk | CloudInit, ...] = ()
+
+    def json_text(self) -> str:
+        return self.model_dump_json(by_alias=True, exclude_none=True)

@@ -1,0 +1,127 @@
+"""Kubernetes' own kinds, as narrow as we read them."""
+
+from pydantic import Field
+
+from hostler.api import quantity
+from hostler.api.meta import Int32, Model, Quantity, Resource, Time
+
+
+class ContainerStateWaiting(Model):
+    reason: str = ""
+    message: str = ""
+
+
+class ContainerStateTerminated(Model):
+    exit_code: Int32 = 0
+    reason: str = ""
+    message: str = ""  # what the container left in its termination log
+
+
+class ContainerState(Model):
+    waiting: ContainerStateWaiting | None = None
+    terminated: ContainerStateTerminated | None = None
+
+
+class ContainerStatus(Model):
+    name: str
+    ready: bool = False
+    state: ContainerState = ContainerState()
+
+
+class PodCondition(Model):
+    type: str
+    status: str
+    reason: str | None = None
+    message: str | None = None
+    last_transition_time: Time | None = None
+
+
+class PodSpec(Model):
+    node_name: str | None = None
+
+
+class PodStatus(Model):
+    phase: str = "Pending"
+    reason: str | None = None
+    message: str | None = None
+    start_time: Time | None = None
+    qos_class: str | None = None
+    conditions: tuple[PodCondition, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
+
+
+class Pod(Resource):
+    group_version = "v1"
+    plural = "pods"
+
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+    def container(self, name: str) -> ContainerStatus | None:
+        return next((c for c in self.status.container_statuses if c.name == name), None)
+
+    def condition(self, kind: str) -> PodCondition | None:
+        return next((c for c in self.status.conditions if c.type == kind), None)
+
+    @property
+    def finished(self) -> bool:
+        return self.status.phase in ("Succeeded", "Failed")
+
+
+class VolumeResources(Model):
+    requests: dict[str, Quantity] = Field(default_factory=dict)
+
+
+class PersistentVolumeClaimSpec(Model):
+    access_modes: tuple[str, ...] = ()
+    resources: VolumeResources = VolumeResources()
+    volume_mode: str = "Filesystem"
+    volume_name: str | None = None
+
+
+class PersistentVolumeClaimStatus(Model):
+    phase: str = "Pending"
+    capacity: dict[str, Quantity] = Field(default_factory=dict)
+
+
+class PersistentVolumeClaim(Resource):
+    group_version = "v1"
+    plural = "persistentvolumeclaims"
+
+    spec: PersistentVolumeClaimSpec = PersistentVolumeClaimSpec()
+    status: PersistentVolumeClaimStatus = PersistentVolumeClaimStatus()
+
+    @property
+    def size(self) -> int:
+        """Bytes: what it has, or asks for as long as it is not bound."""
+        return quantity.whole(self.status.capacity.get("storage") or self.spec.resources.requests.get("storage") or 0)
+
+
+class NodeSpec(Model):
+    unschedulable: bool = False
+
+
+class Node(Resource):
+    group_version = "v1"
+    plural = "nodes"
+
+    spec: NodeSpec = NodeSpec()
+
+
+class LeaseSpec(Model):
+    holder_identity: str | None = None
+    lease_duration_seconds: Int32 = 0
+    renew_time: Time | None = None
+    lease_transitions: Int32 = 0
+
+
+class Lease(Resource):
+    group_version = "coordination.k8s.io/v1"
+    plural = "leases"
+
+    spec: LeaseSpec = LeaseSpec()
+
+
+class Event(Resource):
+    group_version = "events.k8s.io/v1"
+    plural = "events"

@@ -1,0 +1,147 @@
+"""vmctl cluster: a real Kubernetes on this host."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cluster import down as remove
+from cluster import kubeconfig as kubeconfigs
+from cluster import load as loading
+from cluster import logfile, registry
+from cluster import status as state
+from cluster import up as make
+from cluster.errors import ClusterError
+from cluster.layout import Cluster
+from cluster.progress import Progress
+
+DEFAULT = "hostler"
+FOLLOW_SECONDS = 0.3
+
+app = typer.Typer(help="A real Kubernetes on this host: make it, look at it, remove it.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Option("--name", envvar="HOSTLER_CLUSTER", help="Which cluster.")]
+
+
+class Output(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+@app.command(
+    epilog="Examples:  [cyan]vmctl cluster up[/]   two nodes, current context of kubectl afterwards  ·  "
+    "[cyan]vmctl cluster up --nodes 3[/]   also adds a node to one that is up  ·  "
+    "[cyan]vmctl cluster up --name other[/]   a second one beside it"
+)
+def up(
+    name: Name = DEFAULT,
+    nodes: Annotated[int, typer.Option(help="How many nodes; 0 for a control plane only.")] = 2,
+    programs: Annotated[
+        Path | None,
+        typer.Option(envvar="HOSTLER_PROGRAMS", help="Folder with etcd, kube-apiserver, ... to use.", file_okay=False),
+    ] = None,
+    merge: Annotated[
+        bool,
+        typer.Option(envvar="HOSTLER_MERGE", help="Make it kubectl's current context (never if KUBECONFIG is set)."),
+    ] = True,
+) -> None:
+    """Make a cluster, or mend one: what is right already stays as it is."""
+    progress = Progress()
+    print(f"cluster {name}", file=sys.stderr)
+    cluster = make.up(name, nodes, programs, progress)
+    print(f"cluster {name} is up after {progress.seconds:.0f} s", file=sys.stderr)
+    introduce(cluster, merge=merge)
+
+
+def introduce(cluster: Cluster, *, merge: bool) -> None:
+    """Make the cluster the user's current context, if it may be, and tell how to talk to it."""
+    if merge and not os.environ.get("KUBECONFIG"):
+        kubeconfigs.add_to_users(cluster)
+        print(f"kubectl talks to it by default (context {cluster.name})", file=sys.stderr)
+    else:
+        print(f"export KUBECONFIG={cluster.kubeconfig}", file=sys.stderr)
+    if shutil.which("kubectl") is None:
+        print(f"no kubectl on PATH: use `vmctl kubectl`, or {cluster.bin / 'kubectl'}", file=sys.stderr)
+
+
+@app.command()
+def down(name: Name = DEFAULT) -> None:
+    """Remove a cluster and everything in it."""
+    progress = Progress()
+    print(f"removing cluster {name}", file=sys.stderr)
+    remove.down(name, progress)
+    print(f"cluster {name} is gone after {progress.seconds:.0f} s", file=sys.stderr)
+
+
+@app.command()
+def status(
+    name: Annotated[str | None, typer.Option("--name", envvar="HOSTLER_CLUSTER", help="Only this one.")] = None,
+    output: Annotated[Output, typer.Option("--output", "-o")] = Output.TEXT,
+) -> None:
+    """Tell what runs, what died, when and how often. Exit code 1 if something is wrong."""
+    found = [state.read(cluster) for cluster in ([registry.get(name)] if name else registry.clusters())]
+    if output is Output.JSON:
+        print(json.dumps(found[0] if name else found, indent=2))
+    elif not found:
+        print("no cluster on this host: `vmctl cluster up` makes one")
+    else:
+        print("\n\n".join(map(_told, found)))
+    raise typer.Exit(0 if all(content["healthy"] for content in found) else 1)
+
+
+def _told(content: dict[str, object]) -> str:
+    wrong = [f"! {line}" for line in state.complaints(content)]
+    head = f"cluster {content['name']}  {content['server']}"
+    nodes = [["NODE", "STATE"], *([name, what] for name, what in dict(content["nodes"]).items())]  # type: ignore[call-overload]
+    return "\n".join([head, state.aligned(state.programs_table(content)), "", state.aligned(nodes), *wrong])
+
+
+@app.command()
+def logs(
+    program: Annotated[str | None, typer.Argument(help="Which; all names are told without it.")] = None,
+    name: Name = DEFAULT,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0)] = 50,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written.")] = False,
+) -> None:
+    """Print the end of a program's log."""
+    cluster = registry.get(name)
+    known = sorted(path.stem for path in cluster.logs.glob("*.log"))
+    if program not in known:
+        raise ClusterError(f"which program's log? There are: {', '.join(known)}")
+    path = cluster.logs / f"{program}.log"
+    position = path.stat().st_size
+    print("\n".join(logfile.tail(path, lines)), flush=True)
+    for piece in logfile.follow(path, position) if follow else ():
+        sys.stdout.buffer.write(piece)
+        sys.stdout.flush()
+        time.sleep(FOLLOW_SECONDS)
+
+
+@app.command()
+def load(archives: Annotated[list[Path], typer.Argument(metavar="TAR...")], name: Name = DEFAULT) -> None:
+    """Put OCI image archives into every node."""
+    for line in loading.load(registry.get(name), archives):
+        print(line)
+
+
+@app.command()
+def kubeconfig(
+    name: Name = DEFAULT, path: Annotated[bool, typer.Option("--path", help="Only where it is.")] = False
+) -> None:
+    """Print the administrator's kubeconfig."""
+    file = registry.get(name).kubeconfig
+    print(file if path else file.read_text(), end="\n" if path else "")
+
+
+def kubectl(context: typer.Context) -> None:
+    """Run kubectl on the cluster of this host (HOSTLER_CLUSTER, default hostler)."""
+    cluster: Cluster = registry.get(os.environ.get("HOSTLER_CLUSTER", DEFAULT))
+    command = [str(cluster.bin / "kubectl"), f"--kubeconfig={cluster.kubeconfig}", *context.args]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)

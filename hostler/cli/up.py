@@ -1,0 +1,141 @@
+"""vmctl up: from a bare host to running virtual machines; or Hostler on a cluster that is there already."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+
+from cluster import catalog, images, kubeconfig, load, programs, registry, status
+from cluster import up as clusters
+from cluster.host import run
+from cluster.images import Built
+from cluster.layout import Cluster
+from cluster.progress import Progress
+from hostler.api import launcher
+from hostler.cli.cluster import introduce
+from launcher.agent import kvm
+
+CHECKOUT = Path(__file__).parents[2]
+CHART = CHECKOUT / "charts" / "hostler"
+HELLO = CHECKOUT / "examples" / "hello.yaml"
+NAMESPACE = "hostler"
+IMAGES = ("hostler", "hostler-launcher", "tiny")
+SECONDS = 300
+
+Values = list[str]
+
+
+def up(  # noqa: PLR0913, PLR0917 - each is an option of the command line
+    name: Annotated[str, typer.Option("--name", envvar="HOSTLER_CLUSTER", help="Which cluster.")] = "hostler",
+    nodes: Annotated[int, typer.Option(help="How many nodes.", min=1)] = 2,
+    given: Annotated[
+        Path | None,
+        typer.Option("--programs", envvar="HOSTLER_PROGRAMS", help="Folder with the programs of Kubernetes."),
+    ] = None,
+    example: Annotated[bool, typer.Option(help="Run the three guests of examples/hello.yaml, too.")] = True,
+    merge: Annotated[
+        bool, typer.Option(envvar="HOSTLER_MERGE", help="Make the cluster kubectl's current context.")
+    ] = True,
+    values: Annotated[Values | None, typer.Option("--set", help="A value for the chart, as helm's --set.")] = None,
+) -> None:
+    """Make a cluster, install Hostler and run three virtual machines. With KUBECONFIG set: install there."""
+    progress = Progress()
+    folder = programs.links(
+        programs.find(("helm", "kubectl"), given, progress.say), programs.cache() / "bin" / catalog.KUBERNETES
+    )
+    if config := os.environ.get("KUBECONFIG"):
+        ours = own_cluster(Path(config))
+        chosen = provide_images(ours, progress)
+    else:
+        built = build_images(progress)
+        ours = clusters.up(name, nodes, given, progress, [image.tar for image in built.values()])
+        config, chosen = str(ours.kubeconfig), chart_values(built, progress)
+        introduce(ours, merge=merge)
+    install(folder, config, [*chosen, *(values or [])], progress)
+    if ours is not None:
+        wait_for_agents(folder, config, progress)
+    if example:
+        table = run_example(folder, config, progress)
+        print(f"\n{table}\n")
+    rows = [[stage, f"{seconds:.1f} s"] for stage, seconds in progress.stages]
+    print(status.aligned([["STAGE", "TIME"], *rows, ["all", f"{progress.seconds:.1f} s"]]))
+
+
+def own_cluster(config: Path) -> Cluster | None:
+    """The cluster of this host that a kubeconfig leads to; None: somebody else's."""
+    content = kubeconfig.load(config)
+    places = {entry["name"]: (entry.get("cluster") or {}).get("server") for entry in content.get("clusters") or []}
+    contexts = {entry["name"]: entry["context"].get("cluster") for entry in content.get("contexts") or []}
+    server = places.get(contexts.get(content.get("current-context")))
+    return next((cluster for cluster in registry.clusters() if cluster.server == server), None)
+
+
+def provide_images(cluster: Cluster | None, progress: Progress) -> Values:
+    """Build the images and load them into the nodes of a cluster that is up; the chart's values that name them."""
+    if cluster is None:
+        progress.say("images: the chart's own (this cluster's nodes are not on this host; --set image.repository=...)")
+        return []
+    built = build_images(progress)
+    with progress.stage("images into the nodes"):
+        load.load(cluster, [image.tar for image in built.values()])
+    return chart_values(built, progress)
+
+
+def build_images(progress: Progress) -> dict[str, Built]:
+    with progress.stage("Hostler's images"):
+        return images.build(IMAGES)
+
+
+def chart_values(built: dict[str, Built], progress: Progress) -> Values:
+    """The images as they are tagged here, and emulation where the host's KVM does not work."""
+    works = asyncio.run(kvm.proven(programs.cache()))
+    if not works:
+        progress.say("no working KVM: guests run by software emulation")
+    tags = {name: image.ref.rpartition(":")[2] for name, image in built.items()}
+    chosen = {
+        "image.tag": tags["hostler"],
+        "launcher.image.tag": tags["hostler-launcher"],
+        "launcher.useEmulation": str(not works).lower(),
+    }
+    return [f"{key}={value}" for key, value in chosen.items()]
+
+
+def install(folder: Path, config: str, values: Values, progress: Progress) -> None:
+    """Install or upgrade the chart and wait until it works."""
+    options = [word for value in values for word in ("--set", value)]
+    with progress.stage("helm upgrade --install"):
+        run(
+            folder / "helm", "upgrade", "--install", "hostler", CHART, f"--kubeconfig={config}",
+            f"--namespace={NAMESPACE}", "--create-namespace", "--wait", f"--timeout={SECONDS}s", *options,
+            timeout=SECONDS + 30,
+        )  # fmt: skip
+
+
+def wait_for_agents(folder: Path, config: str, progress: Progress) -> None:
+    """Every node takes guests, so that the first of them are spread."""
+    label = r"jsonpath={.metadata.labels.kubevirt\.io/schedulable}=true"
+    # the kubelet tells of the agent's devices a little after the agent has said that it is there
+    devices = launcher.TUN.replace(".", r"\.")
+    with progress.stage("nodes take guests"):
+        for sign in (label, f"jsonpath={{.status.allocatable.{devices}}}"):
+            wait = ("wait", "node", "--all", f"--for={sign}", f"--timeout={SECONDS}s")
+            run(folder / "kubectl", f"--kubeconfig={config}", *wait)
+
+
+def run_example(folder: Path, config: str, progress: Progress) -> str:
+    """The example's guests, Ready; the table of them."""
+    kubectl = (folder / "kubectl", f"--kubeconfig={config}")
+    ready = ("--for=condition=Ready", "vmi", "-l", example_labels(), f"--timeout={SECONDS}s")
+    with progress.stage("three guests ready"):
+        run(*kubectl, "apply", "-f", HELLO)
+        run(*kubectl, "wait", "--for=jsonpath={.status.replicas}=3", "vmirs/hello", f"--timeout={SECONDS}s")
+        run(*kubectl, "wait", *ready)
+    return run(*kubectl, "get", "vmi", "-l", example_labels(), "-o", "wide").rstrip()
+
+
+def example_labels() -> str:
+    labels = yaml.safe_load(HELLO.read_text())["spec"]["selector"]["matchLabels"]
+    return ",".join(f"{key}={value}" for key, value in labels.items())

@@ -1,0 +1,1 @@
+"""Muscles: what carries plans out, and what keeps a picture of the cluster."""

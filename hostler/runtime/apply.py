@@ -1,0 +1,145 @@
+"""Carries out plans: actions first, then the status, then the events."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from hostler.api.meta import Model, Resource
+from hostler.runtime.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
+from hostler.runtime.events import Recorder
+from hostler.runtime.pace import TokenBucket
+from hostler.runtime.plan import Action, AnyController, Create, Delete, Failure, Patch, Plan
+from hostler.runtime.protocol import Kube, Raw
+from hostler.runtime.store import Store
+
+MOST_AT_ONCE = 64
+REFUSALS = (Forbidden, Invalid, AlreadyExists)  # of a create: worth telling the user; all else is worth another try
+COURTESY_RATE, COURTESY_BURST = 2, 20
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a plan."""
+
+    failures: tuple[Failure, ...] = ()
+    postponed: bool = False  # the status was only a courtesy, and there is no time for it now
+
+
+class Applier:
+    """Writes to the API server, and lets the Store see each answer at once."""
+
+    def __init__(self, kube: Kube, store: Store, recorder: Recorder, courtesy: TokenBucket | None = None) -> None:
+        self._kube = kube
+        self._store = store
+        self._recorder = recorder
+        self._courtesy = courtesy or TokenBucket(COURTESY_RATE, COURTESY_BURST)
+
+    async def apply(self, controller: AnyController, parent: Resource, plan: Plan, now: datetime) -> Outcome:
+        """Carry out a plan; refused creates are reported by the controller, other errors are raised."""
+        failures = await self._act(plan.actions)
+        if failures:
+            plan = controller.failed(parent, plan, failures[0], now)
+        postponed = await self._write_status(controller, parent, plan)
+        for event in plan.events:
+            self._recorder.record(parent, event)
+        return Outcome(failures, postponed)
+
+    async def _act(self, actions: Sequence[Action]) -> tuple[Failure, ...]:
+        """All actions in order, those of one sort side by side: 1, then 2, 4, 8, ... until one is refused."""
+        for _, group in groupby(actions, type):
+            rest, size = tuple(group), 1
+            while rest:
+                batch, rest = rest[:size], rest[size:]
+                results = await asyncio.gather(*map(self._one, batch), return_exceptions=True)
+                if failures := _failures(batch, results):
+                    return failures
+                size = min(size * 2, MOST_AT_ONCE)
+        return ()
+
+    async def _one(self, action: Action) -> None:
+        match action:
+            case Create():
+                await self._create(action)
+            case Delete():
+                await self._delete(action.target)
+            case Patch():
+                await self._patch(action)
+        log.info(str(action))
+
+    async def _create(self, create: Create) -> None:
+        meta = create.body["metadata"]
+        try:
+            answer = await self._kube.create(create.kind, meta["namespace"], create.body)
+        except AlreadyExists:
+            answer = await self._kube.get(create.kind, meta["namespace"], meta["name"])
+            if _controller(answer["metadata"]) != _controller(meta):
+                raise
+        self._store.observe(create.kind, answer)
+
+    async def _delete(self, target: Resource) -> None:
+        meta, kind = target.metadata, type(target)
+        try:
+            answer = await self._kube.delete(kind, meta.namespace, meta.name, uid=meta.uid)
+        except (NotFound, Conflict):  # gone, or another one has its name now
+            self._store.remove(kind, (meta.namespace, meta.name), meta.uid)
+            return
+        if answer.get("metadata", {}).get("uid") == meta.uid:
+            self._store.observe(kind, answer)  # it is ending
+
+    async def _patch(self, action: Patch) -> None:
+        if action.alive is not None:
+            owner = action.alive.metadata
+            seen = (await self._kube.get(type(action.alive), owner.namespace, owner.name))["metadata"]
+            if seen["uid"] != owner.uid or seen.get("deletionTimestamp"):
+                raise Conflict(409, "OwnerEnding", f"{owner.name} is being deleted")
+        meta, kind = action.target.metadata, type(action.target)
+        precondition = {"resourceVersion": meta.resource_version}
+        patch = action.patch | {"metadata": precondition | action.patch.get("metadata", {})}
+        self._store.observe(kind, await self._kube.patch(kind, meta.namespace, meta.name, patch))
+
+    async def _write_status(self, controller: AnyController, parent: Resource, plan: Plan) -> bool:
+        """Write what differs, if anything does; True if it was put off."""
+        difference = changes(getattr(parent, "status", None), plan.status or {})
+        if not difference:
+            return False
+        if plan.courtesy and not self._courtesy.take():
+            return True
+        meta, kind = parent.metadata, type(parent)
+        patch: Raw = {"status": difference}
+        if controller.subresource is None:
+            # others write to this status too, and lists are replaced as a whole
+            patch["metadata"] = {"resourceVersion": meta.resource_version}
+        answer = await self._kube.patch(kind, meta.namespace, meta.name, patch, controller.subresource)
+        self._store.observe(kind, answer)
+        log.info(
+            "status",
+            extra={"kind": kind.kind(), "object": f"{meta.namespace}/{meta.name}", "set": ",".join(difference)},
+        )
+        return False
+
+
+def changes(current: Model | None, wanted: Raw) -> Raw:
+    """The fields of `wanted` that are not so yet, as a merge patch."""
+    have = current.model_dump(mode="json", by_alias=True, exclude_unset=True) if current is not None else {}
+    return {key: value for key, value in wanted.items() if have.get(key) != value}
+
+
+def _failures(batch: Sequence[Action], results: Sequence[BaseException | None]) -> tuple[Failure, ...]:
+    failures: list[Failure] = []
+    for action, result in zip(batch, results, strict=True):
+        if isinstance(action, Create) and isinstance(result, REFUSALS):
+            failures.append(Failure(action, result))
+        elif result is not None and not isinstance(result, ApiError):
+            raise result
+    if not failures and (errors := [result for result in results if result is not None]):
+        raise errors[0]
+    return tuple(failures)
+
+
+def _controller(meta: Raw) -> str | None:
+    return next((ref["uid"] for ref in meta.get("ownerReferences", ()) if ref.get("controller")), None)

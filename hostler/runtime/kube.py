@@ -1,0 +1,256 @@
+"""The one way to the API server: raw JSON in and out.
+
+`kubernetes.aio` brings configuration, TLS, proxies and tokens that renew; its models are not used: they cost 2 ms a Pod
+where JSON and a narrow model of ours cost 0.1.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import orjson
+from kubernetes.aio import config
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+from yarl import URL
+
+from hostler.runtime import metrics
+from hostler.runtime.errors import ApiError, TooManyRequests, Unavailable, api_error
+from hostler.runtime.protocol import Kind, Kube, Listing, Ops, Raw
+
+__all__ = ["Api", "Kind", "Kube", "Listing", "Ops", "Raw", "connect"]
+
+PAGE = 250  # objects in one answer: bounds the memory that a listing takes
+CONNECTIONS = 32
+REQUEST = aiohttp.ClientTimeout(total=60)
+QUIET = 90  # seconds without an event or bookmark, after which a watch is opened anew: nothing else shows a dead peer
+BUSY_RETRIES = 5
+MERGE, JSON = "application/merge-patch+json", "application/json-patch+json"
+METHODS = {"LIST": "GET", "WATCH": "GET"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to the API server."""
+
+    verb: str
+    kind: Kind
+    namespace: str | None
+    name: str = ""
+    subresource: str | None = None
+    query: dict[str, str] = field(default_factory=dict)
+    body: Any = None
+
+    @property
+    def method(self) -> str:
+        return METHODS.get(self.verb, self.verb)
+
+    @property
+    def path(self) -> str:
+        """The place of a collection, an object or its subresource on any API server."""
+        group = self.kind.group_version
+        parts = ["/api/v1" if group == "v1" else f"/apis/{group}"]
+        if self.namespace is not None:
+            parts += ["namespaces", quote(self.namespace, safe="")]
+        parts.append(self.kind.plural)
+        if self.name:
+            parts.append(quote(self.name, safe=""))
+        if self.subresource:
+            parts.append(self.subresource)
+        query = {key: value for key, value in self.query.items() if value}
+        return "/".join(parts) + ("?" + urlencode(query) if query else "")
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.kind.plural} {self.namespace or ''}/{self.name}"
+
+
+class Session(RESTClientObject):  # type: ignore[misc]
+    """The client's connections, with its TLS and proxy settings, but without its bodies and models."""
+
+    pool_manager: aiohttp.ClientSession | None
+
+    def __init__(self, configuration: Configuration) -> None:
+        configuration.connection_pool_maxsize = (
+            0  # watches must never wait for a connection; Api's gate bounds the rest
+        )
+        # else every request asks a thread for ~/.netrc and another for the environment's proxies
+        configuration.client_session_kwargs = {"trust_env": False}
+        if configuration.proxy is None:
+            configuration.proxy = environment_proxy(configuration.host)
+        super().__init__(configuration)
+        options = {"proxy": self.proxy, "proxy_headers": self.proxy_headers}
+        options["server_hostname"] = configuration.tls_server_name
+        self._options = {key: value for key, value in options.items() if value}
+
+    async def send(self, method: str, url: URL, **options: Any) -> aiohttp.ClientResponse:
+        if self.pool_manager is None:
+            self.pool_manager = self._create_pool_manager()
+        response: aiohttp.ClientResponse = await self.pool_manager.request(method, url, **options, **self._options)
+        return response
+
+
+class Api:
+    """Kube, over HTTP."""
+
+    def __init__(self, configuration: Configuration, manager: str = "hostler") -> None:
+        self._configuration = configuration
+        self._session = Session(configuration)
+        self._manager = manager
+        self._gate = asyncio.Semaphore(CONNECTIONS)
+
+    async def close(self) -> None:
+        await self._session.close()
+        await asyncio.sleep(0.05)  # TLS connections need a few turns of the loop to be gone
+
+    async def pages(
+        self, kind: Kind, namespace: str | None = None, labels: str = "", fields: str = ""
+    ) -> AsyncIterator[Listing]:
+        token = ""
+        while True:
+            query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(PAGE), "continue": token}
+            answer = await self._ask(Call("LIST", kind, namespace, query=query))
+            token = answer["metadata"].get("continue", "")
+            yield answer["items"] or [], answer["metadata"]["resourceVersion"]
+            if not token:
+                return
+
+    async def watch(
+        self, kind: Kind, namespace: str | None = None, labels: str = "", fields: str = "", resource_version: str = ""
+    ) -> AsyncIterator[tuple[str, Raw]]:
+        query = {
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "labelSelector": labels,
+            "fieldSelector": fields,
+            # spread, so that the watches of many nodes do not all come back in the same second
+            "timeoutSeconds": str(random.randint(240, 480)),  # noqa: S311
+        }
+        call = Call("WATCH", kind, namespace, query=query)
+        response = await self._send(call, aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=QUIET))
+        try:
+            async for line in response.content:
+                event = orjson.loads(line)
+                body = event["object"]
+                if event["type"] == "ERROR":
+                    raise api_error(body.get("code") or 0, body)
+                metrics.WATCH_EVENTS.labels(kind.plural, event["type"]).inc()
+                yield event["type"], body
+        except TimeoutError:
+            return  # quiet: dead, or nothing happens; watching again tells
+        except (aiohttp.ClientError, ValueError) as error:
+            raise Unavailable(0, "WatchEnded", f"{call}: {error!r}") from error
+        finally:
+            response.close()
+
+    async def list(self, kind: Kind, namespace: str | None = None, labels: str = "", fields: str = "") -> Listing:
+        items: Ops = []
+        version = ""
+        async for page, version in self.pages(kind, namespace, labels, fields):  # noqa: B007
+            items += page
+        return items, version
+
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> Raw:
+        return await self._ask(Call("GET", kind, namespace, name))
+
+    async def create(self, kind: Kind, namespace: str | None, body: Raw) -> Raw:
+        whole = {"apiVersion": kind.group_version, "kind": kind.kind()} | body
+        return await self._ask(Call("POST", kind, namespace, query={"fieldManager": self._manager}, body=whole))
+
+    async def patch(
+        self, kind: Kind, namespace: str | None, name: str, patch: Raw | Ops, subresource: str | None = None
+    ) -> Raw:
+        query = {"fieldManager": self._manager}
+        return await self._ask(Call("PATCH", kind, namespace, name, subresource, query, patch))
+
+    async def delete(  # noqa: PLR0913
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        grace: int | None = None,
+        propagation: str | None = None,
+    ) -> Raw:
+        options: Raw = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
+        if propagation is not None:
+            options["propagationPolicy"] = propagation
+        return await self._ask(Call("DELETE", kind, namespace, name, body=options))
+
+    async def _ask(self, call: Call) -> Raw:
+        """One request and its whole answer; waits and asks again while the server is busy."""
+        for _ in range(BUSY_RETRIES):
+            try:
+                return await self._ask_once(call)
+            except TooManyRequests as error:
+                # 429 means that nothing was done, so any verb may be repeated
+                if error.retry_after is None:
+                    raise
+                await asyncio.sleep(error.retry_after * random.uniform(1, 1.5))  # noqa: S311
+        return await self._ask_once(call)
+
+    async def _ask_once(self, call: Call) -> Raw:
+        async with self._gate:
+            response = await self._send(call, REQUEST)
+            try:
+                return orjson.loads(await response.read())  # type: ignore[no-any-return]
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                raise Unavailable(0, "NoAnswer", f"{call}: {error!r}") from error
+
+    async def _send(self, call: Call, limit: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        """One request; the answer's body is still to be read."""
+        headers = {"Accept": "application/json", "User-Agent": self._manager, "Content-Type": "application/json"}
+        if call.method == "PATCH":
+            headers["Content-Type"] = JSON if isinstance(call.body, list) else MERGE
+        if token := (await self._configuration.auth_settings()).get("BearerToken"):
+            headers["Authorization"] = token["value"]
+        url = URL(self._configuration.host + call.path, encoded=True)
+        data = None if call.body is None else orjson.dumps(call.body)
+        try:
+            response = await self._session.send(call.method, url, headers=headers, data=data, timeout=limit)
+            metrics.API_REQUESTS.labels(call.verb, call.kind.plural, response.status).inc()
+            if response.status >= 400:
+                raise await _refusal(response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            metrics.API_REQUESTS.labels(call.verb, call.kind.plural, "error").inc()
+            raise Unavailable(0, "NoAnswer", f"{call}: {error!r}") from error
+        return response
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> ApiError:
+    try:
+        body = orjson.loads(await response.read())
+    except ValueError:
+        body = {}  # a proxy's page instead of a Status
+    after = response.headers.get("Retry-After", "")
+    retry_after = float(after) if after.isdigit() else None
+    return api_error(response.status, body if isinstance(body, dict) else {}, retry_after)
+
+
+def environment_proxy(host: str) -> str | None:
+    """What HTTPS_PROXY and NO_PROXY say of the API server."""
+    parts = urlsplit(host)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+
+
+async def connect(kubeconfig: str | None = None, manager: str = "hostler") -> Api:
+    """Log in with the given kubeconfig, the pod's service account, or what kubectl would use; in this order."""
+    configuration = Configuration()
+    if kubeconfig is None:
+        try:
+            config.load_incluster_config(client_configuration=configuration)
+            return Api(configuration, manager)
+        except config.ConfigException:
+            pass  # not in a pod
+    await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+    return Api(configuration, manager)

@@ -1,0 +1,138 @@
+"""Leader election by a Lease: of several equal processes one works, and never two at a time.
+
+Not kubernetes.aio's: that one never looks at the task it started, compares wall clocks of different machines, keeps the
+lease for its whole duration after a clean exit, and loads the client's models for it.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from hostler.api.objects import Lease
+from hostler.runtime import metrics
+from hostler.runtime.errors import ApiError, Conflict, Error, NotFound
+from hostler.runtime.protocol import Kube, Raw
+
+DURATION, DEADLINE, PERIOD = 15.0, 10.0, 2.0  # seconds: as Kubernetes' own controllers
+
+log = logging.getLogger(__name__)
+
+
+class LeaseLost(Error):
+    """Another process may lead now: stop at once."""
+
+
+class Election:
+    """One candidate for one Lease."""
+
+    def __init__(  # noqa: PLR0913
+        self,
+        kube: Kube,
+        namespace: str,
+        name: str,
+        identity: str,
+        *,
+        duration: float = DURATION,
+        deadline: float = DEADLINE,
+        period: float = PERIOD,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._kube = kube
+        self._place = (namespace, name)
+        self._identity = identity
+        self._duration, self._deadline, self._period = duration, deadline, period
+        self._clock = clock
+        self._seen = ("", 0.0)  # the last resourceVersion of another's lease, and when we first saw it
+        self._version = ""  # of our own
+
+    async def acquire(self) -> None:
+        """Return once we lead; however long that takes."""
+        log.info("waiting to lead", extra={"lease": "/".join(self._place), "identity": self._identity})
+        while not await self._try():  # noqa: ASYNC110
+            await asyncio.sleep(self._period)
+        metrics.LEADER.set(1)
+        log.info("leading", extra={"lease": "/".join(self._place), "identity": self._identity})
+
+    async def keep(self) -> None:
+        """Renew until cancelled; raises LeaseLost before anybody else may take over."""
+        renewed = self._clock()
+        while True:
+            await asyncio.sleep(self._period)
+            try:
+                async with asyncio.timeout(self._period * 2):
+                    at = self._clock()
+                    if not await self._renew():
+                        raise LeaseLost("another process holds the lease")
+                    renewed = at
+            except (ApiError, TimeoutError) as error:
+                log.warning("lease not renewed", extra={"error": repr(error)})
+                if self._clock() - renewed > self._deadline:
+                    raise LeaseLost(f"not renewed for {self._deadline:.0f} s: {error!r}") from error
+
+    async def release(self) -> None:
+        """Let the next one lead at once; best effort."""
+        metrics.LEADER.set(0)
+        if self._version:
+            try:
+                await self._patch(self._version, {"holderIdentity": "", "leaseDurationSeconds": 1})
+            except ApiError as error:
+                log.info("lease not released", extra={"error": str(error)})
+
+    async def _try(self) -> bool:
+        try:
+            lease = Lease.model_validate(await self._kube.get(Lease, *self._place))
+        except NotFound:
+            return await self._create()
+        except ApiError as error:
+            log.warning("cannot read the lease", extra={"error": str(error)})
+            return False
+        version, holder = lease.metadata.resource_version, lease.spec.holder_identity
+        if version != self._seen[0]:
+            self._seen = (version, self._clock())
+        if holder and holder != self._identity and self._clock() - self._seen[1] < lease.spec.lease_duration_seconds:
+            return False
+        spec = self._spec() | {"acquireTime": _now(), "leaseTransitions": lease.spec.lease_transitions + 1}
+        return await self._take(version, spec)
+
+    async def _create(self) -> bool:
+        namespace, name = self._place
+        body = {"metadata": {"name": name, "namespace": namespace}, "spec": self._spec() | {"acquireTime": _now()}}
+        try:
+            self._version = (await self._kube.create(Lease, namespace, body))["metadata"]["resourceVersion"]
+        except ApiError as error:
+            log.info("cannot create the lease", extra={"error": str(error)})
+            return False
+        return True
+
+    async def _take(self, version: str, spec: Raw) -> bool:
+        try:
+            await self._patch(version, spec)
+        except ApiError as error:
+            log.info("cannot take the lease", extra={"error": str(error)})
+            return False
+        return True
+
+    async def _renew(self) -> bool:
+        """False if somebody else wrote to our lease."""
+        try:
+            await self._patch(self._version, self._spec())
+        except (Conflict, NotFound):
+            # our own renewal whose answer was lost also ends here
+            lease = Lease.model_validate(await self._kube.get(Lease, *self._place))
+            self._version = lease.metadata.resource_version
+            return lease.spec.holder_identity == self._identity
+        return True
+
+    async def _patch(self, version: str, spec: Raw) -> None:
+        patch = {"metadata": {"resourceVersion": version}, "spec": spec}
+        answer = await self._kube.patch(Lease, *self._place, patch)
+        self._version = answer["metadata"]["resourceVersion"]
+
+    def _spec(self) -> Raw:
+        return {"holderIdentity": self._identity, "leaseDurationSeconds": int(self._duration), "renewTime": _now()}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

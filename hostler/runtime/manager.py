@@ -1,0 +1,42 @@
+"""Runs controllers together on one Store: reflectors first, then the loops."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from hostler.runtime.apply import Applier
+from hostler.runtime.events import Recorder
+from hostler.runtime.loop import Loop
+from hostler.runtime.plan import AnyController
+from hostler.runtime.protocol import Kind, Kube
+from hostler.runtime.reflector import Reflector
+from hostler.runtime.store import Store
+
+log = logging.getLogger(__name__)
+
+
+async def manage(kube: Kube, controllers: Iterable[AnyController], reporter: str, identity: str) -> None:
+    """Until cancelled; if any part fails, all end."""
+    controllers = tuple(controllers)
+    store = Store(shared=[controller.parent for controller in controllers])
+    recorder = Recorder(kube, reporter, identity)
+    loops = [Loop(controller, store, Applier(kube, store, recorder)) for controller in controllers]
+    reflectors = [Reflector(kube, kind, store, labels=labels) for kind, labels in watched(controllers).items()]
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(recorder.run(), name="events")
+        # parents before children: what a parent's listing shows to have been made is in the children's
+        for reflector in reflectors:
+            tasks.create_task(reflector.run(), name=f"reflect {reflector.kind.plural}")
+            await reflector.synced.wait()
+        log.info("synced", extra={"resources": ",".join(reflector.kind.plural for reflector in reflectors)})
+        for loop in loops:
+            tasks.create_task(loop.run(), name=loop.controller.name)
+
+
+def watched(controllers: Iterable[AnyController]) -> dict[Kind, str]:
+    """Every kind once, owners before what they own; with the label selector that all its watchers agree on."""
+    kinds: dict[Kind, str] = {}
+    for controller in reversed(tuple(controllers)):
+        for kind in (controller.parent, *controller.children, *controller.others):
+            kinds[kind] = controller.selectors.get(kind, kinds.get(kind, ""))
+    return kinds

@@ -1,0 +1,1 @@
+"""The node agent: drives libvirt in every launcher pod of its node."""

@@ -1,0 +1,97 @@
+"""The node's agent: a caretaker for each launcher pod, the node's heartbeat, its devices."""
+
+import asyncio
+
+from hostler.api import launcher
+from hostler.api.kubevirt.vmi import VirtualMachineInstance
+from hostler.api.meta import Resource
+from hostler.runtime.events import Recorder
+from hostler.runtime.protocol import Kind, Kube
+from hostler.runtime.reflector import Reflector
+from hostler.runtime.store import Store
+from launcher.agent import deviceplugin, heartbeat, kvm, metrics
+from launcher.agent.caretaker import Caretaker
+from launcher.agent.ground import Ground, Node
+from launcher.agent.pods import LauncherPod
+from launcher.agent.reporter import Reporter
+from launcher.agent.settings import AgentSettings
+
+
+class Agent:
+    """Listens to a store of this node's launcher pods and VMIs, and keeps a caretaker for each pod."""
+
+    def __init__(self, kube: Kube, ground: Ground, recorder: Recorder, node: str) -> None:
+        self._kube = kube
+        self._ground = ground
+        self._recorder = recorder
+        self._node = node
+        self._tasks: dict[str, tuple[Caretaker, asyncio.Task[None]]] = {}
+
+    def heard(self, _kind: Kind, old: Resource | None, new: Resource | None) -> None:
+        """Something changed."""
+        if isinstance(new, VirtualMachineInstance):
+            for caretaker, _ in self._tasks.values():
+                caretaker.saw_vmi(new)
+        elif isinstance(new, LauncherPod) and not new.over:
+            if old is not None and old.metadata.uid != new.metadata.uid:
+                self._dismiss(old)
+            self._attend(new)
+        elif isinstance(old, LauncherPod):
+            self._dismiss(old)
+
+    async def close(self) -> None:
+        """Leave the guests to themselves."""
+        tasks = [task for _, task in self._tasks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _attend(self, pod: LauncherPod) -> None:
+        known = self._tasks.get(pod.metadata.uid)
+        if known is not None:
+            known[0].saw_pod(pod)
+            return
+        reporter = Reporter(self._kube, self._recorder, self._node, pod)
+        caretaker = Caretaker(reporter, self._ground)
+        task = asyncio.create_task(caretaker.run(), name=pod.metadata.name)
+        self._tasks[pod.metadata.uid] = caretaker, task
+        metrics.LAUNCHERS.set(len(self._tasks))
+
+    def _dismiss(self, pod: Resource) -> None:
+        known = self._tasks.pop(pod.metadata.uid, None)
+        if known is not None:
+            known[1].cancel()
+            metrics.LAUNCHERS.set(len(self._tasks))
+
+
+async def run(kube: Kube, identity: str, settings: AgentSettings) -> None:
+    """Until cancelled, or until one of the parts ends, which none may."""
+    recorder = Recorder(kube, "hostler-agent", identity)
+    agent = Agent(kube, Node(settings.pods), recorder, settings.node_name)
+    store = Store()
+    store.subscribe(agent.heard)
+    selected = f"{launcher.APP_LABEL}={launcher.APP_VALUE}"
+    pods = Reflector(kube, LauncherPod, store, labels=selected, fields=f"spec.nodeName={settings.node_name}")
+    vmis = Reflector(kube, VirtualMachineInstance, store, labels=f"{launcher.NODE_NAME}={settings.node_name}")
+    try:
+        async with asyncio.TaskGroup() as parts:
+            parts.create_task(pods.run(), name="pods")
+            parts.create_task(vmis.run(), name="vmis")
+            parts.create_task(recorder.run(), name="events")
+            parts.create_task(heartbeat.beat(kube, settings.node_name), name="node")
+            for plugin in plugins(settings):
+                parts.create_task(plugin.run(), name="device plugin")
+    finally:
+        await agent.close()
+
+
+def plugins(settings: AgentSettings) -> list[deviceplugin.Plugin]:
+    async def kvm_works() -> bool:
+        return await kvm.proven(settings.state_dir)
+
+    folder = settings.device_plugins
+    return [
+        deviceplugin.Plugin(folder, deviceplugin.KVM, kvm_works),
+        deviceplugin.Plugin(folder, deviceplugin.TUN, deviceplugin.always),
+        deviceplugin.Plugin(folder, deviceplugin.VHOST_NET, deviceplugin.always),
+    ]

@@ -1,0 +1,23 @@
+"""What the agent can be told."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from hostler.runtime.settings import Settings
+
+
+class AgentSettings(Settings):
+    """Drives the guests of one node."""
+
+    node_name: str = Field(description="the node that this agent speaks for")
+    kubelet_dir: Path = Field(Path("/var/lib/kubelet"), description="the kubelet's directory, as seen from here")
+    state_dir: Path = Field(Path("/tmp/hostler"), description="what is worth keeping until the next boot")  # noqa: S108
+
+    @property
+    def pods(self) -> Path:
+        return self.kubelet_dir / "pods"
+
+    @property
+    def device_plugins(self) -> Path:
+        return self.kubelet_dir / "device-plugins"

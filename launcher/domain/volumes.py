@@ -1,0 +1,41 @@
+"""Where the bytes of a disk are: the image that PID 1 made, a claim's file, a claim's device."""
+
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element
+
+from hostler.api import launcher
+from hostler.api.kubevirt.storage import Volume
+from hostler.runtime.errors import Terminal
+from launcher.domain.host import Host
+from launcher.domain.xml import tag
+
+
+@dataclass(frozen=True)
+class Source:
+    """One disk's `<source>`."""
+
+    format: str  # raw or qcow2
+    path: str
+    block: bool = False
+    read_only: bool = False
+
+    @property
+    def type(self) -> str:
+        return "block" if self.block else "file"
+
+    def element(self) -> Element:
+        return tag("source", **{"dev" if self.block else "file": self.path})
+
+
+def source(volume: Volume, host: Host) -> Source:
+    """What is behind a volume."""
+    name = volume.name
+    if volume.container_disk or volume.empty_disk:
+        return Source("qcow2", launcher.disk_path(name))
+    if volume.cloud_init_no_cloud or volume.cloud_init_config_drive:
+        return Source("raw", launcher.disk_path(name), read_only=True)
+    if claim := volume.persistent_volume_claim:
+        block = name in host.block_volumes
+        path = launcher.device_path(name) if block else launcher.claim_path(name)
+        return Source("raw", path, block=block, read_only=bool(claim.read_only))
+    raise Terminal("NotSupported", f"spec.volumes: volume {name} has no source that hostler supports")

@@ -1,0 +1,191 @@
+"""PID 1 once all is prepared: keep libvirtd up, reap, copy the console, and end with the guest."""
+
+# ruff: noqa: PTH110, PTH123
+# (pathlib would cost every pod a megabyte for as long as its guest runs)
+
+import os
+import select
+import signal
+import time
+from contextlib import suppress
+
+from .console import Console
+from .daemon import GIVE_UP, Daemon, spawn
+from .ending import STOPPED, Ending, Verdict
+from .places import Places
+
+ASK_AGAIN = 5.0  # seconds between two presses of the ACPI power button
+MERCY = 5.0  # seconds that libvirt gets to destroy the guest before we kill QEMU ourselves
+LAST = 2.0  # seconds from there to our own end
+GLANCE = 0.02  # seconds between two looks whether libvirtd is there, at the start only
+
+LIBVIRT_FAILED: Verdict = (1, "LibvirtFailed", f"libvirtd ended {GIVE_UP} times in a row")
+NO_GUEST: Verdict = (0, "Stopped", "told to stop while no guest ran")
+
+
+def stopping(grace: float) -> list[tuple[float, str]]:
+    """What to do, and how many seconds after SIGTERM: ask, ask again, destroy, kill, leave."""
+    asks = int(-(-grace // ASK_AGAIN))
+    ends = [(grace, "destroy"), (grace + MERCY, "kill"), (grace + MERCY + LAST, "leave")]
+    return [(i * ASK_AGAIN, "shutdown") for i in range(asks)] + ends
+
+
+class Guard:
+    """Runs until the guest has ended; see `run`."""
+
+    def __init__(self, places: Places, domain: str, grace: float) -> None:
+        self.places = places
+        self.domain = domain
+        self.grace = grace
+        self.console = Console(places.serial_log)
+        self.daemon = Daemon(places)
+        self.ending = Ending(places, domain)
+        self.virsh = 0
+        self.warm = False
+        self.asked = False  # whether we were told to end the guest
+        self.plan: list[tuple[float, str]] = []  # then: when to do what
+
+    def run(self) -> Verdict:
+        """Guard the guest; its verdict."""
+        wakeup = listen()
+        poll = select.poll()
+        poll.register(wakeup, select.POLLIN)
+        poll.register(self.console.source, select.POLLIN)
+        poll.register(self.daemon.source, select.POLLIN)
+        while not (found := self.step(time.monotonic())):
+            self.await_reader(poll)
+            for handle, _ in poll.poll(self.patience(time.monotonic())):
+                if handle == wakeup:
+                    self.hear(os.read(wakeup, 512))
+                elif handle == self.console.source:
+                    self.console.read()
+                elif handle == self.daemon.source:
+                    self.daemon.listen()
+                else:
+                    self.console.write()
+        self.console.drain()
+        if found[0]:
+            self.quote()
+        return found
+
+    def quote(self) -> None:
+        """Show libvirtd's last words, which may tell what went wrong."""
+        self.daemon.listen()
+        for line in self.daemon.words.decode(errors="replace").splitlines():
+            say(f"libvirtd: {line}")
+        self.daemon.words = b""
+
+    def await_reader(self, poll: select.poll) -> None:
+        """Wake up for standard output only while something waits for it."""
+        if self.console.waiting:
+            poll.register(self.console.out, select.POLLOUT)
+        else:
+            with suppress(KeyError):
+                poll.unregister(self.console.out)
+
+    def patience(self, now: float) -> int | None:
+        """Milliseconds until there is something to do; None for ever."""
+        due = [] if self.daemon.pid else [self.daemon.due]
+        due += [] if self.warm else [now + GLANCE]
+        due += [self.plan[0][0]] if self.plan else []
+        due += [self.ending.due] if self.ending.dead else []
+        return max(1, int((min(due) - now) * 1000) + 1) if due else None
+
+    def hear(self, signals: bytes) -> None:
+        """React to signals. Linux merges them: one SIGCHLD may stand for many children."""
+        now = time.monotonic()
+        if not self.asked and (signal.SIGTERM in signals or signal.SIGINT in signals):
+            say(f"told to stop: the guest has {self.grace:.0f} s to shut down")
+            self.asked = True
+            self.plan = [(now + seconds, verb) for seconds, verb in stopping(self.grace)]
+        self.reap(now)
+
+    def reap(self, now: float) -> None:
+        """Bury every dead child at once: libvirt takes a zombie for a live QEMU and waits for it."""
+        with suppress(ChildProcessError):
+            while (found := os.waitpid(-1, os.WNOHANG))[0]:
+                pid, status = found
+                if pid == self.daemon.pid:
+                    self.quote()
+                    say("libvirtd ended; starting it again")
+                    self.daemon.bury(now)
+                elif pid == self.virsh:
+                    self.virsh = 0
+                else:
+                    self.ending.reaped(now, pid, status)
+
+    def step(self, now: float) -> Verdict | None:
+        """Do what is due; the verdict if it is over."""
+        if self.ending.dead and now >= self.ending.due and (found := self.ending.look(now, self.asked)):
+            return found
+        if self.asked and self.ending.gone():
+            return self.ending.look(now, self.asked) or NO_GUEST
+        if self.daemon.hopeless and self.ending.gone():
+            return LIBVIRT_FAILED
+        self.daemon.keep(now)
+        self.warm_up()
+        if self.plan and now >= self.plan[0][0]:
+            return self.act(self.plan.pop(0)[1])
+        return None
+
+    def warm_up(self) -> None:
+        """Have libvirt learn what QEMU can do (0.5 s) while the node's agent still sets up the network."""
+        if not self.warm and os.path.exists(self.places.socket):
+            self.warm = True
+            self.ask("domcapabilities", output=os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC))
+
+    def ask(self, *command: str, output: int = 2) -> None:
+        """Have virsh tell libvirt; its answer does not matter."""
+        uri = f"qemu+unix:///session?socket={self.places.socket}"
+        self.virsh = spawn(self.places, "virsh", "-q", "-c", uri, *command, output=output)
+
+    def act(self, verb: str) -> Verdict | None:
+        """One step towards the guest's end."""
+        if self.virsh:
+            os.kill(self.virsh, signal.SIGKILL)  # it hangs, else it would have been reaped
+        match verb:
+            case "leave":
+                return STOPPED
+            case "kill":
+                say("libvirt did not destroy the guest; killing QEMU")
+                kill(self.ending.qemu())
+            case _:
+                mode = ("--mode", "acpi") if verb == "shutdown" else ()
+                self.ask(verb, self.domain, *mode)
+        return None
+
+
+def listen() -> int:
+    """Have signals arrive as bytes in a pipe; its reading end."""
+    reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # pid1.py blocked them until somebody could hear
+    return reader
+
+
+def kill(pid: int) -> None:
+    """SIGKILL; the id comes from a file that QEMU could write: neither us nor a group."""
+    if pid > 1:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def say(what: str) -> None:
+    """One line to the container's log; never waits."""
+    with suppress(OSError):
+        os.write(2, f"hostler: {what}\n".encode())
+
+
+def report(places: Places, code: int, reason: str, message: str) -> int:
+    """Leave the reason where the kubelet picks it up; the exit code."""
+    import json  # not before: it would stay in memory as long as the guest runs
+
+    say(f"{reason}: {message}")
+    try:
+        with open(places.termination_log, "w") as file:
+            file.write(json.dumps({"reason": reason, "message": message[:2000]}) + "\n")
+    except OSError as error:
+        say(f"cannot leave the reason: {error}")
+    return code

@@ -1,0 +1,26 @@
+"""python -m tests.bench [boot] [memory] [scale] [--members N] [--rounds N]"""
+
+import argparse
+import sys
+
+from tests.bench import boot, memory, scale
+
+BENCHMARKS = {"boot": boot.run, "memory": memory.run, "scale": scale.run}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Benchmarks of Hostler.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all when none is named")
+    parser.add_argument("--members", type=int, default=1000, help="scale: VMIs in the set (default 1000)")
+    parser.add_argument("--rounds", type=int, default=5, help="boot: starts of each kind (default 5)")
+    options = parser.parse_args()
+    unknown = set(options.names) - set(BENCHMARKS)
+    if unknown:
+        parser.error(f"no benchmark named {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    for name in options.names or BENCHMARKS:
+        BENCHMARKS[name](options)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

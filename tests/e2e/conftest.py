@@ -1,0 +1,67 @@
+"""A cluster with Hostler on it, made once for all tests of a run and removed afterwards.
+
+HOSTLER_E2E_CLUSTER=NAME takes a cluster that is up, with Hostler on it, and leaves it there: for quick rounds.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.e2e.vmctl import Kubectl, fresh_namespace, status, vmctl
+
+NAME = "e2e"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[str]:
+    """The name of a cluster of two nodes with Hostler installed by its chart."""
+    if given := os.environ.get("HOSTLER_E2E_CLUSTER"):
+        yield given
+        return
+    try:
+        vmctl("up", "--name", NAME, "--nodes", "2", "--no-example")
+        yield NAME
+    finally:
+        vmctl("cluster", "down", "--name", NAME)
+
+
+@pytest.fixture(scope="session")
+def kubectl(cluster: str) -> Kubectl:
+    return Kubectl(cluster)
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(kubectl: Kubectl) -> str:
+    return kubectl.kubeconfig
+
+
+@pytest.fixture
+def namespace(kubectl: Kubectl) -> Iterator[str]:
+    with fresh_namespace(kubectl) as name:
+        yield name
+
+
+@pytest.fixture
+def cluster_processes(cluster: str) -> Callable[[str], int]:
+    """Program of the cluster -> its pid now."""
+    return lambda program: int(status(cluster)["programs"][program]["pid"])
+
+
+@pytest.fixture
+def prober(kubectl: Kubectl, namespace: str) -> str:
+    """A pod with Python that looks at guests from the outside; its name."""
+    deployed = kubectl("get", "deployment", "-n", "hostler", "-l", "app.kubernetes.io/component=manager", "-o", "json")
+    image = json.loads(deployed)["items"][0]["spec"]["template"]["spec"]["containers"][0]["image"]
+    command = ["python3", "-c", "import signal; signal.pause()"]
+    container = {"name": "prober", "image": image, "command": command, "securityContext": {"runAsUser": 0}}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "prober"},
+        "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
+    }
+    kubectl.apply(namespace, pod)
+    kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/prober", "--timeout=60s")
+    return "prober"

@@ -1,0 +1,135 @@
+"""The first ten minutes: a set of real guests is created, scaled and deleted, and nothing of it is left."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import seen
+from tests.e2e.manifests import claim, direct_boot, vmi
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+HELLO = "app=hello"
+
+# one ICMP echo by a raw socket: no image here has a ping
+PING = """
+import os, socket, struct, sys, time
+def checksum(data):
+    total = sum(struct.unpack('!%dH' % (len(data) // 2), data))
+    total = (total >> 16) + (total & 0xffff)
+    return ~(total + (total >> 16)) & 0xffff
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+s.settimeout(2)
+for i in range(20):
+    head = struct.pack('!BBHHH', 8, 0, 0, os.getpid() & 0xffff, i)
+    head = struct.pack('!BBHHH', 8, 0, checksum(head), os.getpid() & 0xffff, i)
+    s.sendto(head, (sys.argv[1], 0))
+    try:
+        while True:
+            data, peer = s.recvfrom(1500)
+            if data[20] == 0 and peer[0] == sys.argv[1]:
+                print('pong'); sys.exit()
+    except TimeoutError:
+        time.sleep(0.5)
+sys.exit('no answer')
+"""
+
+
+def test_hello_lives_scales_and_leaves_nothing(kubectl, namespace):
+    kubectl("apply", "-n", namespace, "-f", str(EXAMPLES / "hello.yaml"))
+    seen.until("the set has 3 members", lambda: len(seen.items(kubectl, namespace, "vmi", HELLO)) == 3, 30)
+    kubectl("wait", "-n", namespace, "--for=condition=Ready", "vmi", "-l", HELLO, "--timeout=120s")
+    three = seen.running(kubectl, namespace, HELLO)
+    assert sorted(seen.guests(namespace)) == three
+    nodes = {v["status"]["nodeName"] for v in seen.items(kubectl, namespace, "vmi", HELLO)}
+    assert len(nodes) == 2, "the scheduler spreads three guests over both nodes"
+
+    kubectl("scale", "-n", namespace, "vmirs", "hello", "--replicas=5")
+    seen.until("5 are ready", lambda: len(seen.running(kubectl, namespace, HELLO)) == 5)
+    assert set(three) < set(seen.running(kubectl, namespace, HELLO)), "growing disturbs nobody"
+
+    kubectl("scale", "-n", namespace, "vmirs", "hello", "--replicas=2")
+    seen.until("2 guests are left", lambda: len(seen.guests(namespace)) == 2)
+    assert set(seen.guests(namespace)) < set(three), "the youngest go first"
+
+    kubectl("delete", "-n", namespace, "vmirs", "hello")
+    seen.until("no VMI is left", lambda: not seen.items(kubectl, namespace, "vmi"))
+    seen.until("no pod is left", lambda: not seen.items(kubectl, namespace, "pods"))
+    assert seen.guests(namespace) == {}
+
+
+def test_phases_console_and_address(kubectl, namespace):
+    kubectl("apply", "-n", namespace, "-f", "-", stdin=dump(vmi("one")))
+    kubectl("wait", "-n", namespace, "--for=condition=Ready", "vmi/one", "--timeout=120s")
+    one = seen.get(kubectl, namespace, "vmi", "one")
+    phases = [step["phase"] for step in one["status"]["phaseTransitionTimestamps"]]
+    assert phases == ["Pending", "Scheduling", "Scheduled", "Running"]
+    assert one["metadata"]["labels"]["kubevirt.io/nodeName"] == one["status"]["nodeName"]
+    line = seen.console(kubectl, namespace, "one", "is up")
+    assert line.startswith("hostler-guest: one is up"), "the guest's name came to it by DHCP"
+    assert seen.condition(one, "SoftwareEmulation").get("status") in {"True", None}
+
+
+@pytest.mark.parametrize("binding", ["masquerade", "bridge"])
+def test_a_guest_answers_a_ping_from_another_pod(kubectl, namespace, prober, binding):
+    guest = vmi("pinged")
+    guest["spec"]["domain"]["devices"]["interfaces"] = [{"name": "default", binding: {}}]
+    kubectl("apply", "-n", namespace, "-f", "-", stdin=dump(guest))
+    kubectl("wait", "-n", namespace, "--for=condition=Ready", "vmi/pinged", "--timeout=120s")
+    seen.console(kubectl, namespace, "pinged", "is up")
+    address = seen.get(kubectl, namespace, "vmi", "pinged")["status"]["interfaces"][0]["ipAddress"]
+    assert kubectl("exec", "-n", namespace, prober, "--", "python3", "-c", PING, address).strip() == "pong"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "phase"), [("hostler.poweroff=3", "Succeeded"), ("hostler.panic=3 panic=-1", "Failed")]
+)
+def test_the_guests_end_is_the_vmis(kubectl, namespace, arguments, phase):
+    guest = direct_boot("ends", arguments)
+    guest["spec"]["domain"]["devices"] = {"panicDevices": [{"model": "isa"}]}
+    kubectl("apply", "-n", namespace, "-f", "-", stdin=dump(guest))
+    seen.until(f"phase {phase}", lambda: seen.phase(kubectl, namespace, "ends") == phase)
+    assert seen.guests(namespace) == {}
+
+
+def test_deletion_shuts_the_guest_down_by_acpi(kubectl, namespace):
+    kubectl("apply", "-n", namespace, "-f", "-", stdin=dump(vmi("gone", terminationGracePeriodSeconds=60)))
+    kubectl("wait", "-n", namespace, "--for=condition=Ready", "vmi/gone", "--timeout=120s")
+    seen.console(kubectl, namespace, "gone", "is up")
+    pod = seen.launcher_pod(kubectl, namespace, "gone")["metadata"]["name"]
+    with kubectl.follow("logs", "-n", namespace, "-f", pod) as log:
+        kubectl("delete", "-n", namespace, "vmi", "gone", "--timeout=60s")
+        assert "power" in log.text().lower(), "the guest was told, and said so"
+
+
+@pytest.mark.parametrize("mode", ["Filesystem", "Block"])
+def test_a_claim_is_a_disk(kubectl, namespace, mode):
+    kubectl("apply", "-n", namespace, "-f", "-", stdin=dump(claim("data", mode=mode)))
+    guest = vmi("stores")
+    guest["spec"]["domain"]["devices"]["disks"].append({"name": "data", "disk": {"bus": "virtio"}})
+    guest["spec"]["volumes"].append({"name": "data", "persistentVolumeClaim": {"claimName": "data"}})
+    kubectl("apply", "-n", namespace, "-f", "-", stdin=dump(guest))
+    kubectl("wait", "-n", namespace, "--for=condition=Ready", "vmi/stores", "--timeout=120s")
+    status = seen.get(kubectl, namespace, "vmi", "stores")["status"]
+    assert {volume["name"]: volume["target"] for volume in status["volumeStatus"]} == {"root": "vda", "data": "vdb"}
+    seen.console(kubectl, namespace, "stores", "is up")
+
+
+def test_orphans_are_left_and_taken_back(kubectl, namespace):
+    kubectl("apply", "-n", namespace, "-f", str(EXAMPLES / "hello.yaml"))
+    seen.until("3 are ready", lambda: len(seen.running(kubectl, namespace, HELLO)) == 3)
+    before = seen.guests(namespace)
+    kubectl("delete", "-n", namespace, "vmirs", "hello", "--cascade=orphan")
+    kubectl("apply", "-n", namespace, "-f", str(EXAMPLES / "hello.yaml"))
+
+    def adopted() -> bool:
+        status = seen.get(kubectl, namespace, "vmirs", "hello").get("status", {})
+        return bool(status.get("readyReplicas") == 3)
+
+    seen.until("the new set has the three", adopted)
+    assert seen.guests(namespace) == before, "the same guests, never restarted"
+
+
+def dump(thing: dict[str, object]) -> str:
+    import json
+
+    return json.dumps(thing)

@@ -1,0 +1,90 @@
+"""vmctl and kubectl as the tests use them: on clusters of their own, never on the one that a person has up."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+def vmctl(*args: str, check: bool = True, timeout: float = 1500) -> subprocess.CompletedProcess[str]:
+    """vmctl, which leaves the user's kubeconfig alone."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "HOSTLER_CLUSTER")}
+    done = subprocess.run(
+        [sys.executable, "-m", "hostler.cli.main", *args],
+        env=kept | {"HOSTLER_MERGE": "no"}, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False,
+    )  # fmt: skip
+    assert not check or done.returncode == 0, f"vmctl {' '.join(args)}:\n{done.stderr}\n{done.stdout}"
+    return done
+
+
+def status(name: str) -> dict[str, Any]:
+    return dict(json.loads(vmctl("cluster", "status", "--name", name, "-o", "json", check=False).stdout))
+
+
+class Kubectl:
+    """kubectl as the administrator of a cluster of this host; raises what kubectl said when it fails."""
+
+    def __init__(self, cluster: str) -> None:
+        self.cluster = cluster
+        self.kubeconfig = vmctl("cluster", "kubeconfig", "--name", cluster, "--path").stdout.strip()
+        program = Path(self.kubeconfig).parent / "bin" / "kubectl"
+        self._prefix = [str(program), "--kubeconfig", self.kubeconfig]
+
+    def __call__(self, *args: str, stdin: str | None = None, timeout: float = 300) -> str:
+        done = subprocess.run(
+            [*self._prefix, *args], input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"kubectl {' '.join(args)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def apply(self, namespace: str, *objects: dict[str, Any]) -> None:
+        body = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        self("apply", "-n", namespace, "-f", "-", stdin=body)
+
+    @contextlib.contextmanager
+    def follow(self, *args: str) -> Iterator["Following"]:
+        """A kubectl that goes on beside the test."""
+        process = subprocess.Popen([*self._prefix, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            yield Following(process)
+        finally:
+            process.kill()
+            process.communicate()
+
+
+class Following:
+    """What a kubectl that goes on prints."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def text(self, limit: float = 60) -> str:
+        """All of it, once it has ended by itself."""
+        return self._process.communicate(timeout=limit)[0]
+
+
+@contextlib.contextmanager
+def fresh_namespace(kubectl: Kubectl) -> Iterator[str]:
+    """A namespace for one test, with its service account; everything in it goes with it."""
+    body = json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "e2e-"}})
+    name = kubectl("create", "-f", "-", "-o", "jsonpath={.metadata.name}", stdin=body).strip()
+    _until_account(kubectl, name)
+    try:
+        yield name
+    finally:
+        kubectl("delete", "namespace", name, "--timeout=180s")
+
+
+def _until_account(kubectl: Kubectl, namespace: str) -> None:
+    deadline = time.monotonic() + 30
+    while "default" not in kubectl("get", "serviceaccount", "-n", namespace, "-o", "name"):
+        assert time.monotonic() < deadline, "no default service account after 30 s"
+        time.sleep(0.1)

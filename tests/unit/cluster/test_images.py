@@ -1,0 +1,143 @@
+"""What an image's tag depends on, where its base comes from, and what the command line refuses."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cluster import image_debian, image_inputs, images
+from cluster.image_debian import Mirrors, mirrors
+from hostler.runtime.errors import Terminal
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A small repository."""
+    for path, content in {"room/a.py": "a", "room/deep/b.py": "b", "other/c.py": "c", "lock": "l"}.items():
+        file = tmp_path / "tree" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    return tmp_path / "tree"
+
+
+def digest(tree, tmp_path, sources=("room", "lock"), base="base"):
+    context = tmp_path / f"context{len(list(tmp_path.iterdir()))}"
+    context.mkdir()
+    image_inputs.lay_out(sources, context, tree)
+    return image_inputs.digest(context, base)
+
+
+def write(path, content):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        pytest.param(lambda tree: None, False, id="nothing"),
+        pytest.param(lambda tree: (tree / "room/a.py").touch(), False, id="a time"),
+        pytest.param(lambda tree: write(tree / "other/c.py", "d"), False, id="what is not a source of it"),
+        pytest.param(
+            lambda tree: write(tree / "room/__pycache__/a.cpython-311.pyc", "x"), False, id="what Python left"
+        ),
+        pytest.param(lambda tree: (tree / "room/a.py").chmod(0o600), False, id="who else may read"),
+        pytest.param(lambda tree: write(tree / "room/deep/b.py", "c"), True, id="a source"),
+        pytest.param(lambda tree: write(tree / "lock", "m"), True, id="a single file"),
+        pytest.param(lambda tree: (tree / "room/a.py").chmod(0o755), True, id="a program now"),
+        pytest.param(lambda tree: (tree / "room/a.py").rename(tree / "room/z.py"), True, id="a name"),
+        pytest.param(lambda tree: write(tree / "room/new.py", ""), True, id="an empty file"),
+    ],
+)
+def test_what_changes_the_digest(tree, tmp_path, change, differs):
+    before = digest(tree, tmp_path)
+    assert re.fullmatch("[0-9a-f]{12}", before)
+    change(tree)
+    assert (digest(tree, tmp_path) != before) is differs
+
+
+def test_another_base_is_another_image(tree, tmp_path):
+    assert digest(tree, tmp_path, base="1") != digest(tree, tmp_path, base="2")
+
+
+DEB822 = """\
+Types: deb
+# URIs: http://snapshot.debian.org/archive/debian
+URIs: https://mirror.example.org/debian/
+Suites: bookworm bookworm-updates
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb
+URIs: https://mirror.example.org/debian-security
+"""
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected"),
+    [
+        pytest.param([], Mirrors(), id="not a Debian host"),
+        pytest.param(["deb https://deb.nodesource.com/node_20.x nodistro main"], Mirrors(), id="only others' packages"),
+        pytest.param(
+            ["deb [arch=amd64] http://ftp.fr.debian.org/debian bookworm main contrib\n"],
+            Mirrors(main="http://ftp.fr.debian.org/debian"),
+            id="old style",
+        ),
+        pytest.param(
+            [DEB822],
+            Mirrors("https://mirror.example.org/debian", "https://mirror.example.org/debian-security"),
+            id="deb822",
+        ),
+        pytest.param(["# deb http://old.example.org/debian bookworm main"], Mirrors(), id="a comment"),
+        pytest.param(["deb cdrom:[Debian 12]/ bookworm main"], Mirrors(), id="a disc"),
+        pytest.param(["deb mirror+http://list.example.org/debian bookworm main"], Mirrors(), id="a list of mirrors"),
+    ],
+)
+def test_mirrors(sources, expected):
+    assert mirrors(sources) == expected
+
+
+def test_host_mirrors_reads_what_apt_reads(tmp_path):
+    (tmp_path / "sources.list.d").mkdir()
+    (tmp_path / "sources.list.d" / "debian.sources.save").write_text(DEB822.replace("mirror.", "old."))
+    assert image_debian.host_mirrors(tmp_path) == Mirrors()
+    (tmp_path / "sources.list.d" / "debian.sources").write_text(DEB822)
+    assert image_debian.host_mirrors(tmp_path).main == "https://mirror.example.org/debian"
+
+
+@pytest.mark.parametrize("image", images.IMAGES.values(), ids=lambda image: image.name)
+def test_every_source_is_there(image):
+    assert [source for source in image.sources if not (ROOT / source).exists()] == []
+
+
+@pytest.mark.parametrize("image", images.IMAGES.values(), ids=lambda image: image.name)
+def test_what_is_copied_is_a_source(image):
+    """A file that a Containerfile copies but the digest leaves out would change without a rebuild."""
+    containerfile = ROOT / "images" / image.name / "Containerfile"
+    text = containerfile.read_text() if containerfile.exists() else ""
+    copied = [words for line in re.findall(r"^COPY (?!--from)(.*)$", text, re.M) for words in line.split()[:-1]]
+    folders = [path.rstrip("/").removesuffix("/*.py") for path in copied]
+    assert [path for path in folders if not any(Path(path).is_relative_to(source) for source in image.sources)] == []
+
+
+def test_unknown_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(Terminal, match="no image 'huge': there are hostler, hostler-launcher, tiny, debian, pause"):
+        images.build(["huge"])
+    assert images.main(["huge"]) == 2
+    assert "no image 'huge'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_pause_is_built_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    first = images.build(["pause"], tmp_path / "out")
+    assert first["pause"].ref == "docker.io/hostler/pause:1"
+    assert first["pause"].tar.parent == tmp_path / "out"
+    content = first["pause"].tar.read_bytes()
+    assert "pause: built" in capsys.readouterr().err
+    assert images.build(["pause"], tmp_path / "out") == first
+    assert capsys.readouterr().err == "pause: up to date\n"
+    images.build(["pause"], tmp_path / "out", fresh=True)
+    assert first["pause"].tar.read_bytes() == content

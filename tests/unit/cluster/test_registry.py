@@ -1,0 +1,73 @@
+"""Clusters are remembered on disk, each with an index of its own."""
+
+from ipaddress import IPv4Network
+
+import pytest
+
+from cluster import layout, registry
+from cluster.errors import ClusterError
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(layout, "CLUSTERS", tmp_path / "clusters")
+    monkeypatch.setattr(registry, "host_networks", list)
+    return tmp_path
+
+
+def test_each_has_an_index_of_its_own_and_keeps_it():
+    assert [registry.claim(name, 1).index for name in ("b", "a", "b")] == [0, 1, 0]
+    assert [(cluster.name, cluster.index) for cluster in registry.clusters()] == [("a", 1), ("b", 0)]
+
+
+def test_size_can_change():
+    registry.claim("a", 2)
+    assert registry.claim("a", 3).size == 3
+    assert registry.get("a").size == 3
+
+
+def test_an_unknown_name_is_told_with_those_that_there_are():
+    registry.claim("a", 0)
+    with pytest.raises(ClusterError, match=r"no cluster named b \(there is: a\); `vmctl cluster up --name b`"):
+        registry.get("b")
+
+
+def test_a_damaged_record_is_told_with_its_place():
+    registry.claim("a", 0)
+    (layout.CLUSTERS / "a" / registry.RECORD).write_text("{")
+    with pytest.raises(ClusterError, match="is damaged"):
+        registry.get("a")
+
+
+def test_one_at_a_time():
+    with (
+        registry.locked("a"),
+        pytest.raises(ClusterError, match="another `vmctl cluster up` or `down` of a is at work"),
+        registry.locked("a"),
+    ):
+        pass
+    with registry.locked("a"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("taken", "networks", "expected"),
+    [
+        pytest.param(set(), [], 0, id="the first"),
+        pytest.param({0, 1, 3}, [], 2, id="a gap"),
+        pytest.param(set(), ["10.128.5.0/24", "10.129.0.0/16"], 2, id="what the host uses is left alone"),
+        pytest.param(set(), ["192.168.0.0/16"], 0, id="other networks do not matter"),
+    ],
+)
+def test_free_index(taken, networks, expected):
+    assert registry.free_index(taken, [IPv4Network(network) for network in networks]) == expected
+
+
+def test_no_index_is_free():
+    with pytest.raises(ClusterError, match="remove a cluster first"):
+        registry.free_index(set(), [IPv4Network("10.0.0.0/8")])
+
+
+def test_networks_of_routes():
+    routes = [{"dst": "default"}, {"dst": "10.1.2.3"}, {"dst": "10.2.0.0/16"}, {"dst": "0.0.0.0/0"}]
+    assert [str(network) for network in registry.networks_of(routes)] == ["10.1.2.3/32", "10.2.0.0/16"]

@@ -1,0 +1,207 @@
+"""The VMI planner: a table of (VMI, what is seen) -> what is done."""
+
+from typing import Any
+
+import pytest
+
+from controllers import vmi as controller
+from controllers.settings import ManagerSettings
+from controllers.vmi import Seen, plan
+from hostler.api import launcher
+from hostler.runtime.errors import Forbidden, Terminal
+from hostler.runtime.plan import Create, Failure, Plan
+from hostler.runtime.store import Store
+from tests.unit import make
+from tests.unit.make import NOON, claim, pod, said, verbs, vmi
+
+SETTINGS = ManagerSettings(use_emulation=True)
+DISK = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]}
+
+
+def plan_of(vmi: Any, *pods: Any, claims: Any = None) -> Plan:
+    return plan(vmi, Seen(pods, claims or {}), NOON, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("seen", "pods", "actions", "phase"),
+    [
+        pytest.param(vmi(), [], ["+virt-launcher-web-8zklr"], None, id="a new VMI gets its pod and no status write"),
+        pytest.param(
+            vmi(phase="", finalizers=[]), [], ["~web guard"], None, id="a VMI without finalizer gets it first"
+        ),
+        pytest.param(vmi(), [pod(phase="Pending", age=1)], [], None, id="a young pod is not worth a write"),
+        pytest.param(vmi(), [pod(phase="Pending", age=9)], [], "Scheduling", id="an old one is"),
+        pytest.param(vmi(), [pod(phase="Pending", age=1, scheduled=False)], [], "Scheduling", id="unschedulable: now"),
+        pytest.param(
+            vmi(), [pod(phase="Pending", age=1, waiting="ErrImagePull")], [], "Scheduling", id="no image: now"
+        ),
+        pytest.param(vmi(phase="Scheduling"), [], [], "Failed", id="the pod vanished before the guest ran"),
+        pytest.param(vmi(phase="Running"), [], [], "Failed", id="the pod vanished under the guest"),
+        pytest.param(vmi(phase="Running", ready=True), [pod()], [], None, id="a running guest is left alone"),
+        pytest.param(vmi(phase="Running"), [pod(phase="Succeeded")], [], "Succeeded", id="the guest shut down"),
+        pytest.param(vmi(phase="Running"), [pod(phase="Failed", code=1)], [], "Failed", id="the guest crashed"),
+        pytest.param(vmi(), [pod(phase="Failed", code=64)], [], "Failed", id="PID 1 could not prepare"),
+        pytest.param(vmi(phase="Succeeded"), [], [], None, id="an ended VMI stays ended"),
+        pytest.param(vmi(phase="Failed"), [pod()], ["-virt-launcher-web"], None, id="its pod does not stay"),
+        pytest.param(
+            vmi(phase="Failed"), [pod(phase="Failed")], [], None, id="unless it ended, too: there are its logs"
+        ),
+        pytest.param(vmi(dying=True), [pod()], ["-virt-launcher-web"], None, id="deleted: the pod first"),
+        pytest.param(vmi(dying=True), [pod(dying=True)], [], None, id="deleted: wait for the pod"),
+        pytest.param(vmi(dying=True), [], ["~web release"], None, id="deleted: then the finalizer"),
+        pytest.param(vmi(dying=True, finalizers=["other"]), [], [], None, id="deleted: then others' finalizers"),
+        pytest.param(
+            vmi(dying=True), [pod(phase="Succeeded")], ["-virt-launcher-web"], None, id="deleted after the end"
+        ),
+    ],
+)
+def test_plan(seen: Any, pods: list[Any], actions: list[str], phase: str | None) -> None:
+    result = plan_of(seen, *pods)
+    assert verbs(result) == actions
+    assert (result.status or {}).get("phase") == phase
+
+
+@pytest.mark.parametrize(
+    ("seen", "pods", "condition", "expected"),
+    [
+        pytest.param(
+            vmi(phase="Running", ready=True), [pod(dying=True)], "Ready", ("False", "PodTerminating"), id="evicted"
+        ),
+        pytest.param(
+            vmi(phase="Running", ready=True), [pod(ready=False, started=True)], "Ready", ("False", "PodNotReady"),
+            id="the node is silent",
+        ),
+        pytest.param(
+            vmi(phase="Running", ready=(False, "PodNotReady")), [pod()], "Ready", ("True", ""), id="the node is back"
+        ),
+        pytest.param(
+            vmi(phase="Running", ready=True), [pod(phase="Pending", ready=False)], "Ready", None,
+            id="the kubelet is slower than the agent",
+        ),
+        pytest.param(vmi(phase="Running", ready=True), [], "Ready", ("False", "PodNotExists"), id="no pod"),
+        pytest.param(
+            vmi(), [pod(phase="Pending", age=9)], "Ready", ("False", "GuestNotRunning"), id="scheduling is not ready"
+        ),
+        pytest.param(
+            vmi(), [pod(phase="Pending", scheduled=False)], "PodScheduled", ("False", "Unschedulable"), id="copied"
+        ),
+        pytest.param(
+            vmi(), [pod(phase="Pending", waiting="ImagePullBackOff")], "Synchronized", ("False", "ImagePullBackOff"),
+            id="the image cannot be had",
+        ),
+        pytest.param(
+            vmi(phase="Running", ready=True), [pod(phase="Failed", code=1, said={"reason": "Crashed", "message": "m"})],
+            "Ready", ("False", "Crashed"), id="PID 1 says why",
+        ),
+        pytest.param(
+            vmi(spec=DISK), [], "Synchronized", ("False", "FailedPvcNotFound"), id="a claim is missing"
+        ),
+    ],
+)  # fmt: skip
+def test_conditions(seen: Any, pods: list[Any], condition: str, expected: tuple[str, str] | None) -> None:
+    assert said(plan_of(seen, *pods), condition) == expected
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("not json", id="not JSON"),
+        pytest.param("[]", id="not an object"),
+        pytest.param({"reason": "no such\nreason", "message": "m"}, id="no CamelCase"),
+        pytest.param({"reason": ["x"], "message": {"a": "b"}}, id="wrong types"),
+        pytest.param({"reason": "X" * 200, "message": "m" * 5000}, id="too long"),
+    ],
+)
+def test_a_termination_message_is_not_trusted(message: Any) -> None:
+    result = plan_of(vmi(phase="Running"), pod(phase="Failed", code=1, said=message))
+    assert result.status is not None
+    (ready,) = result.status["conditions"]
+    assert controller.REASON.fullmatch(ready["reason"])
+    assert len(ready.get("message", "")) <= controller.LONGEST_MESSAGE
+
+
+def test_a_claim_that_appears_brings_the_pod() -> None:
+    waiting = vmi(spec=DISK)
+    store = Store()
+    assert controller.look(store, waiting).claims == {}
+    assert verbs(plan_of(waiting)) == []
+    assert verbs(plan_of(waiting, claims={"data": claim()})) == ["+virt-launcher-web-8zklr"]
+
+
+def test_a_claim_concerns_those_that_wait_for_it() -> None:
+    store = Store()
+    for each in (vmi("a", spec=DISK), vmi("b"), vmi("c", "Running", spec=DISK)):
+        store.observe(type(each), each.model_dump(by_alias=True))
+    assert list(controller.waiting_for_claim(claim("data"), store)) == [(make.NS, "a")]
+    assert list(controller.waiting_for_claim(claim("other"), store)) == []
+    assert list(controller.waiting_for_claim(pod(), store)) == []
+
+
+def test_the_finalizer_and_the_first_phase_are_one_write() -> None:
+    (patch,) = plan_of(vmi(phase="", finalizers=["mine"])).actions
+    assert patch.patch["metadata"]["finalizers"] == ["mine", launcher.VMI_FINALIZER]  # type: ignore[union-attr]
+    assert patch.patch["status"]["phase"] == "Pending"  # type: ignore[union-attr]
+
+
+def test_what_was_already_said_of_phases_is_kept() -> None:
+    result = plan_of(vmi(), pod(phase="Succeeded"))
+    assert result.status is not None
+    assert [each["phase"] for each in result.status["phaseTransitionTimestamps"]] == ["Pending", "Succeeded"]
+
+
+def test_scheduling_is_a_courtesy_but_trouble_is_not() -> None:
+    assert plan_of(vmi(), pod(phase="Pending", age=9)).courtesy
+    assert not plan_of(vmi(), pod(phase="Pending", age=9, scheduled=False)).courtesy
+    assert not plan_of(vmi(), pod(phase="Pending", age=9, waiting="ErrImagePull")).courtesy
+
+
+def test_the_next_visit_is_when_the_pod_should_run() -> None:
+    assert plan_of(vmi()).requeue_after == SETTINGS.scheduling_grace
+    assert plan_of(vmi(), pod(phase="Pending", age=2)).requeue_after == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "message"),
+    [
+        pytest.param(
+            Forbidden(403, "Forbidden", 'pods "x" is forbidden: exceeded quota: q'),
+            "FailedCreate",
+            'failed to create virtual machine pod: pods "x" is forbidden: exceeded quota: q',
+            id="quota",
+        ),
+        pytest.param(Terminal("CloudInitInvalid", "no base64"), "CloudInitInvalid", "no base64", id="bad spec"),
+    ],
+)
+def test_a_refusal_is_shown_once(error: Any, reason: str, message: str) -> None:
+    first = controller.failed(vmi(), Plan(), Failure(None, error), NOON)
+    assert said(first, "Synchronized") == ("False", reason)
+    assert [(event.type, event.reason, event.note) for event in first.events] == [("Warning", reason, message)]
+    assert first.status is not None
+    known = vmi().model_copy(update={"status": type(vmi().status).model_validate(first.status)})
+    again = controller.failed(known, Plan(), Failure(None, error), NOON)
+    assert (again.status, again.events) == (first.status, ())
+
+
+def test_a_spec_that_cannot_run_says_so() -> None:
+    volume = {"volumes": [{"name": "x", "hostDisk": {"path": "/x", "type": "Disk"}}]}
+    with pytest.raises(Terminal, match=r"spec.volumes\[x\].hostDisk: not supported"):
+        plan_of(vmi(spec=volume))
+
+
+def test_events() -> None:
+    (made,) = plan_of(vmi()).events
+    assert (made.reason, made.note) == ("SuccessfulCreate", "Created virtual machine pod virt-launcher-web-8zklr")
+    (gone,) = plan_of(vmi(dying=True), pod()).events
+    assert (gone.reason, gone.note) == ("SuccessfulDelete", "Deleted virtual machine pod virt-launcher-web")
+
+
+def test_one_vmi_has_one_pod_name() -> None:
+    (one,) = plan_of(vmi()).actions
+    (two,) = plan_of(vmi(uid="another")).actions
+    assert isinstance(one, Create)
+    assert isinstance(two, Create)
+    assert one.body["metadata"]["name"] != two.body["metadata"]["name"]
+    (same,) = plan_of(vmi(labels={"more": "labels"})).actions
+    assert isinstance(same, Create)
+    assert same.body["metadata"]["name"] == one.body["metadata"]["name"]

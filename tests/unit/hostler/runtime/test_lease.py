@@ -1,0 +1,128 @@
+"""One leads, the others wait; and who cannot renew stops in time."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from hostler.api.objects import Lease
+from hostler.runtime.errors import Unavailable
+from hostler.runtime.lease import Election, LeaseLost
+from tests.unit.hostler.runtime.fake_kube import FakeKube, refusing
+
+NS, NAME = "hostler", "manager"
+
+
+@pytest.fixture
+def kube() -> FakeKube:
+    return FakeKube()
+
+
+def candidate(kube: FakeKube, identity: str, **options: Any) -> Election:
+    return Election(kube, NS, NAME, identity, **({"duration": 1.0, "deadline": 0.2, "period": 0.02} | options))
+
+
+def holder(kube: FakeKube) -> str:
+    return str(kube.objects["leases", NS, NAME]["spec"]["holderIdentity"])
+
+
+async def leads(election: Election, seconds: float = 0.15) -> bool:
+    try:
+        await asyncio.wait_for(election.acquire(), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def test_the_first_leads_and_the_second_waits(kube: FakeKube) -> None:
+    assert await leads(candidate(kube, "a"))
+    assert holder(kube) == "a"
+    assert not await leads(candidate(kube, "b"))
+    assert holder(kube) == "a"
+
+
+async def test_who_renews_keeps_it(kube: FakeKube) -> None:
+    first = candidate(kube, "a")
+    assert await leads(first)
+    keep = asyncio.create_task(first.keep())
+    assert not await leads(candidate(kube, "b", duration=0.1), 0.5)
+    assert not keep.done()
+    keep.cancel()
+
+
+async def test_who_does_not_renew_loses_it_after_its_time(kube: FakeKube) -> None:
+    clock = [0.0]
+    assert await leads(candidate(kube, "a"))
+    second = candidate(kube, "b", clock=lambda: clock[0])
+    assert not await leads(second)
+    clock[0] = 0.9
+    assert not await leads(second)
+    clock[0] = 1.1
+    assert await leads(second)
+    assert holder(kube) == "b"
+    assert kube.objects["leases", NS, NAME]["spec"]["leaseTransitions"] == 1
+
+
+async def test_released_is_free_at_once(kube: FakeKube) -> None:
+    first = candidate(kube, "a")
+    assert await leads(first)
+    await first.release()
+    assert await leads(candidate(kube, "b"))
+
+
+async def test_a_restarted_process_of_the_same_name_goes_on(kube: FakeKube) -> None:
+    assert await leads(candidate(kube, "a"))
+    assert await leads(candidate(kube, "a"))
+
+
+async def test_two_at_once_do_not_both_lead(kube: FakeKube) -> None:
+    results = await asyncio.gather(*(leads(candidate(kube, name)) for name in "abcde"))
+    assert sum(results) == 1
+
+
+async def test_another_holder_means_stop(kube: FakeKube) -> None:
+    first = candidate(kube, "a")
+    assert await leads(first)
+    await kube.patch(Lease, NS, NAME, {"spec": {"holderIdentity": "b"}})
+    with pytest.raises(LeaseLost, match="another process holds the lease"):
+        await asyncio.wait_for(first.keep(), 2)
+
+
+async def test_a_write_of_ours_whose_answer_was_lost_is_no_loss(kube: FakeKube) -> None:
+    first = candidate(kube, "a")
+    assert await leads(first)
+    await kube.patch(Lease, NS, NAME, {"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}})
+    keep = asyncio.create_task(first.keep())
+    await asyncio.sleep(0.1)
+    assert not keep.done()
+    keep.cancel()
+
+
+async def test_who_cannot_renew_stops_before_another_may_start(kube: FakeKube) -> None:
+    first = candidate(kube, "a")
+    assert await leads(first)
+    kube.refuse = refusing(Unavailable(0, "NoAnswer", "connection refused"), "PATCH", "GET")
+    start = asyncio.get_running_loop().time()
+    with pytest.raises(LeaseLost, match="not renewed"):
+        await asyncio.wait_for(first.keep(), 2)
+    assert asyncio.get_running_loop().time() - start < 1.0
+
+
+async def test_a_short_outage_is_lived_through(kube: FakeKube) -> None:
+    first = candidate(kube, "a", deadline=0.5)
+    assert await leads(first)
+    keep = asyncio.create_task(first.keep())
+    kube.refuse = refusing(Unavailable(0, "NoAnswer", "connection refused"), "PATCH")
+    await asyncio.sleep(0.1)
+    kube.refuse = lambda *_: None
+    await asyncio.sleep(0.1)
+    assert not keep.done()
+    keep.cancel()
+
+
+async def test_an_unreachable_server_is_waited_for(kube: FakeKube) -> None:
+    kube.refuse = refusing(Unavailable(0, "NoAnswer", "connection refused"), "GET")
+    election = candidate(kube, "a")
+    assert not await leads(election)
+    kube.refuse = lambda *_: None
+    assert await leads(election)

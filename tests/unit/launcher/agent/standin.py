@@ -1,0 +1,73 @@
+"""A Hypervisor in memory; tests/integration/test_hypervisor.py holds it to what libvirt does."""
+
+import asyncio
+from dataclasses import replace
+from xml.etree import ElementTree
+
+from hostler.runtime.errors import Retry, Terminal
+from launcher.agent.facts import Domain, Guest, domain_facts
+
+RUNNING = 1  # virDomainState
+
+
+class StandIn:
+    """Holds domains; tests end them, and let agents come."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, Domain] = {}
+        self.guests: dict[str, Guest] = {}
+        self.started: list[str] = []
+        self.closed = False
+        self.lost = False
+        self._changed = asyncio.Event()
+
+    async def start(self, xml: str) -> Domain:
+        try:
+            name = ElementTree.fromstring(xml).findtext("name", "")
+        except ElementTree.ParseError as error:
+            raise Terminal("DomainRejected", f"{error}: {xml}") from error
+        if name in self.running:
+            raise Retry(5, f"domain {name} is already active")
+        self.started.append(name)
+        self.running[name] = domain_facts(name, RUNNING, 1, xml)
+        self._changed.set()
+        return self.running[name]
+
+    async def domains(self) -> tuple[Domain, ...]:
+        return tuple(self.running.values())
+
+    async def guest(self, name: str) -> Guest:
+        try:
+            return self.guests[name]
+        except KeyError:
+            raise Retry(5, f"no domain {name} with an agent") from None
+
+    async def changed(self) -> None:
+        await self._changed.wait()
+        self._changed.clear()
+
+    def close(self) -> None:
+        self.closed = True
+
+    def end(self, name: str) -> None:
+        del self.running[name]
+        self._changed.set()
+
+    def agent_comes(self, name: str, guest: Guest) -> None:
+        self.running[name] = replace(self.running[name], agent=True)
+        self.guests[name] = guest
+        self._changed.set()
+
+    def agent_goes(self, name: str) -> None:
+        self.running[name] = replace(self.running[name], agent=False)
+        del self.guests[name]
+        self._changed.set()
+
+    def pause(self, name: str, paused: bool) -> None:
+        self.running[name] = replace(self.running[name], state="paused" if paused else "running")
+        self._changed.set()
+
+    def lose(self) -> None:
+        """The connection breaks; the guests run on."""
+        self.lost = True
+        self._changed.set()

@@ -1,0 +1,128 @@
+"""Objects for tests, as terse as a sentence: make.vmi("web-0", phase="Running", ready=True)."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from hostler.api import launcher
+from hostler.api.kubevirt.vmi import VirtualMachineInstance
+from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
+from hostler.api.objects import PersistentVolumeClaim, Pod
+from hostler.runtime.plan import Create, Delete, Patch, Plan
+from hostler.runtime.protocol import Raw
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+NS = "shop"
+_versions = count(1)
+
+
+def ago(seconds: float) -> str:
+    """A time before noon."""
+    return (NOON - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def meta(name: str, **more: Any) -> Raw:
+    """Metadata as the API server would have filled it in."""
+    dying, age = more.pop("dying", False), more.pop("age", 60)
+    result = {
+        "name": name,
+        "namespace": NS,
+        "uid": f"uid-{name}",
+        "resourceVersion": str(next(_versions)),
+        "creationTimestamp": ago(age),
+    }
+    return result | ({"deletionTimestamp": ago(0)} if dying else {}) | more
+
+
+def owner(parent: str | None, kind: str) -> list[Raw]:
+    ref = {"apiVersion": "kubevirt.io/v1", "kind": kind, "name": parent, "uid": f"uid-{parent}", "controller": True}
+    return [ref] if parent else []
+
+
+def conditions(**statuses: bool | tuple[bool, str] | None) -> list[Raw]:
+    """Ready=True, or Ready=(False, "Reason")."""
+    result = []
+    for kind, said in statuses.items():
+        status, reason = said if isinstance(said, tuple) else (said, "")
+        if status is not None:
+            text = {"type": kind, "status": str(status), "lastTransitionTime": ago(30)}
+            result.append(text | ({"reason": reason} if reason else {}))
+    return result
+
+
+def vmi(name: str = "web", phase: str = "Pending", ready: bool | tuple[bool, str] | None = None, **more: Any) -> Any:
+    """A VMI; `of` its replica set, `spec` beside memory, `ended` seconds ago."""
+    of, spec, ended = more.pop("of", None), more.pop("spec", {}), more.pop("ended", None)
+    guarded = {"finalizers": [launcher.VMI_FINALIZER], "labels": {"app": "web"}}
+    body = {
+        "metadata": meta(name, **{**guarded, "ownerReferences": owner(of, "VirtualMachineInstanceReplicaSet"), **more}),
+        "spec": {"domain": {"devices": {}, "memory": {"guest": "128Mi"}}} | spec,
+    }
+    if phase:
+        since = [{"phase": phase, "phaseTransitionTimestamp": ago(ended or 0)}]
+        body["status"] = {"phase": phase, "phaseTransitionTimestamps": since, "conditions": conditions(Ready=ready)}
+    return VirtualMachineInstance.read(body)
+
+
+def replica_set(replicas: int | None = 3, name: str = "web", **more: Any) -> Any:
+    """A replica set of app=web; `paused`, `template` metadata, `status`."""
+    paused, template, status = more.pop("paused", False), more.pop("template", {}), more.pop("status", None)
+    spec = {
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {
+            "metadata": {"labels": {"app": "web"}} | template,
+            "spec": {"domain": {"devices": {}, "memory": {"guest": "128Mi"}}},
+        },
+    }
+    spec |= {} if replicas is None else {"replicas": replicas}
+    spec |= {"paused": True} if paused else {}
+    body = {"metadata": meta(name, **more), "spec": spec} | ({"status": status} if status else {})
+    return VirtualMachineInstanceReplicaSet.read(body)
+
+
+def pod(of: str = "web", phase: str = "Running", **more: Any) -> Any:
+    """The launcher pod of a VMI; `waiting`/`said` of its container, `scheduled`, `ready`, `age`, `dying`."""
+    waiting, said, code = more.pop("waiting", None), more.pop("said", None), more.pop("code", 0)
+    scheduled, ready = more.pop("scheduled", True), more.pop("ready", phase == "Running")
+    started = more.pop("started", ready)
+    state: Raw = {}
+    if waiting:
+        state = {"waiting": {"reason": waiting, "message": f"{waiting} happened"}}
+    if phase in ("Succeeded", "Failed"):
+        message = said if isinstance(said, str) else json.dumps(said) if said else ""
+        state = {"terminated": {"exitCode": code, "reason": "Completed", "message": message}}
+    compute = {"name": launcher.COMPUTE, "ready": bool(started), "state": state}
+    unscheduled = (False, "Unschedulable")
+    status = {
+        "phase": phase,
+        "conditions": conditions(PodScheduled=True if scheduled else unscheduled, Ready=ready),
+        "containerStatuses": [compute],
+    }
+    metadata = meta(f"virt-launcher-{of}", **{"ownerReferences": owner(of, "VirtualMachineInstance"), **more})
+    return Pod.read({"metadata": metadata, "spec": {"nodeName": "node-1"}, "status": status})
+
+
+def claim(name: str = "data", mode: str = "Filesystem", size: str = "1Gi") -> Any:
+    spec = {"volumeMode": mode, "resources": {"requests": {"storage": size}}}
+    return PersistentVolumeClaim.read({"metadata": meta(name), "spec": spec})
+
+
+def verbs(plan: Plan) -> list[str]:
+    """A plan's actions in a word each: +name, -name, ~name why."""
+    words = []
+    for action in plan.actions:
+        match action:
+            case Create(_, body):
+                words.append(f"+{body['metadata']['name']}")
+            case Delete(target):
+                words.append(f"-{target.metadata.name}")
+            case Patch(target, _, why):
+                words.append(f"~{target.metadata.name} {why}")
+    return words
+
+
+def said(plan: Plan, kind: str) -> tuple[str, str] | None:
+    """(status, reason) of a condition in the plan's status."""
+    found = [each for each in (plan.status or {}).get("conditions", ()) if each["type"] == kind]
+    return (found[0]["status"], found[0].get("reason", "")) if found else None
