@@ -121,8 +121,9 @@ class Election:
         except (Conflict, NotFound):
             # our own renewal whose answer was lost also ends here
             lease = Lease.model_validate(await self._kube.get(Lease, *self._place))
-            self._version = lease.metadata.resource_version
-            return lease.spec.holder_identity == self._identity
+            ours = lease.spec.holder_identity == self._identity
+            self._version = lease.metadata.resource_version if ours else ""  # never release what another holds
+            return ours
         return True
 
     async def _patch(self, version: str, spec: Raw) -> None:

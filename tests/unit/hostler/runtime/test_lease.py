@@ -86,6 +86,8 @@ async def test_another_holder_means_stop(kube: FakeKube) -> None:
     await kube.patch(Lease, NS, NAME, {"spec": {"holderIdentity": "b"}})
     with pytest.raises(LeaseLost, match="another process holds the lease"):
         await asyncio.wait_for(first.keep(), 2)
+    await first.release()
+    assert holder(kube) == "b", "nobody may release what another holds"
 
 
 async def test_a_write_of_ours_whose_answer_was_lost_is_no_loss(kube: FakeKube) -> None:
