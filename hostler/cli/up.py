@@ -14,7 +14,6 @@ from cluster.host import run
 from cluster.images import Built
 from cluster.layout import Cluster
 from cluster.progress import Progress
-from hostler.api import launcher
 from hostler.cli.cluster import introduce
 from launcher.agent import kvm
 
@@ -55,8 +54,6 @@ def up(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         config, chosen = str(ours.kubeconfig), chart_values(built, progress)
         introduce(ours, merge=merge)
     install(folder, config, [*chosen, *(values or [])], progress)
-    if ours is not None:
-        wait_for_agents(folder, config, progress)
     if example:
         table = run_example(folder, config, progress)
         print(f"\n{table}\n")
@@ -112,17 +109,6 @@ def install(folder: Path, config: str, values: Values, progress: Progress) -> No
             f"--namespace={NAMESPACE}", "--create-namespace", "--wait", f"--timeout={SECONDS}s", *options,
             timeout=SECONDS + 30,
         )  # fmt: skip
-
-
-def wait_for_agents(folder: Path, config: str, progress: Progress) -> None:
-    """Every node takes guests, so that the first of them are spread."""
-    label = r"jsonpath={.metadata.labels.kubevirt\.io/schedulable}=true"
-    # the kubelet tells of the agent's devices a little after the agent has said that it is there
-    devices = launcher.TUN.replace(".", r"\.")
-    with progress.stage("nodes take guests"):
-        for sign in (label, f"jsonpath={{.status.allocatable.{devices}}}"):
-            wait = ("wait", "node", "--all", f"--for={sign}", f"--timeout={SECONDS}s")
-            run(folder / "kubectl", f"--kubeconfig={config}", *wait)
 
 
 def run_example(folder: Path, config: str, progress: Progress) -> str:

@@ -9,7 +9,7 @@ from hostler.runtime.events import Recorder
 from hostler.runtime.protocol import Kind, Kube
 from hostler.runtime.reflector import Reflector
 from hostler.runtime.store import Store
-from launcher.agent import deviceplugin, heartbeat, kvm, metrics
+from launcher.agent import deviceplugin, heartbeat, kvm, metrics, readiness
 from launcher.agent.caretaker import Caretaker
 from launcher.agent.ground import Ground, Node
 from launcher.agent.pods import LauncherPod
@@ -81,6 +81,8 @@ async def run(kube: Kube, identity: str, settings: AgentSettings) -> None:
             parts.create_task(heartbeat.beat(kube, settings.node_name), name="node")
             for plugin in plugins(settings):
                 parts.create_task(plugin.run(), name="device plugin")
+            ready = readiness.announce(kube, settings.node_name, (pods, vmis), settings.state_dir)
+            parts.create_task(ready, name="readiness")
     finally:
         await agent.close()
 

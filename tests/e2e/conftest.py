@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from cluster import images
 from tests.e2e.vmctl import Kubectl, fresh_namespace, status, vmctl
 
 NAME = "e2e"
@@ -35,6 +36,14 @@ def kubectl(cluster: str) -> Kubectl:
 @pytest.fixture(scope="session")
 def kubeconfig(kubectl: Kubectl) -> str:
     return kubectl.kubeconfig
+
+
+@pytest.fixture(scope="session")
+def debian(cluster: str) -> str:
+    """The reference of the Debian guest's image, which every node of the cluster has."""
+    built = images.build(["debian"])["debian"]
+    vmctl("cluster", "load", str(built.tar), "--name", cluster)
+    return built.ref
 
 
 @pytest.fixture

@@ -1,0 +1,39 @@
+"""A whole Debian with systemd: cloud-init sets it up, its agent talks to us, and it ends by its power button."""
+
+import time
+
+from tests.e2e import seen
+from tests.e2e.manifests import vmi
+
+# the answer is worked out in the guest, so that an echo of what we wrote is not taken for it
+USER_DATA = """#cloud-config
+runcmd:
+  - [sh, -c, "echo hostler-test: $(hostname) counts $((6 * 7)) > /dev/ttyS0"]
+"""
+
+
+def test_debian_boots_with_cloud_init_and_its_agent_and_powers_off(kubectl, namespace, debian):
+    devices = {
+        "disks": [{"name": name, "disk": {"bus": "virtio"}} for name in ("root", "seed")],
+        "interfaces": [{"name": "default", "masquerade": {}}],
+        "rng": {},
+    }
+    volumes = [
+        {"name": "root", "containerDisk": {"image": debian}},
+        {"name": "seed", "cloudInitNoCloud": {"userData": USER_DATA}},
+    ]
+    domain = {"memory": {"guest": "512Mi"}, "devices": devices}
+    kubectl.apply(namespace, vmi("trixie", domain=domain, volumes=volumes, terminationGracePeriodSeconds=60))
+    kubectl("wait", "-n", namespace, "--for=condition=AgentConnected", "vmi/trixie", "--timeout=300s")
+    seen.console(kubectl, namespace, "trixie", "hostler-test: trixie counts 42", 300)
+
+    def told():
+        status = seen.get(kubectl, namespace, "vmi", "trixie")["status"]
+        return status.get("guestOSInfo", {}).get("id") == "debian" and status["interfaces"][0]
+
+    interface = seen.until("the agent tells the system and its addresses", told)
+    assert interface["ipAddress"]
+    pod = seen.launcher_pod(kubectl, namespace, "trixie")["metadata"]["name"]
+    started = time.monotonic()
+    kubectl("delete", "-n", namespace, "vmi", "trixie", "--timeout=120s")
+    assert time.monotonic() - started < 55, f"{pod}: it was destroyed, not shut down"
