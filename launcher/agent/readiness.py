@@ -24,13 +24,12 @@ log = logging.getLogger(__name__)
 async def announce(kube: Kube, node: str, reflectors: Iterable[Reflector], folder: Path, look: float = LOOK) -> None:
     """Make the file when it is true; an earlier process's is taken away first."""
     sign = folder / SIGN
-    sign.unlink(missing_ok=True)
+    _remove(sign)
     for reflector in reflectors:
         await reflector.synced.wait()
     while not await _offered(kube, node):  # noqa: ASYNC110
         await asyncio.sleep(look)
-    folder.mkdir(parents=True, exist_ok=True)
-    sign.touch()
+    _make(sign)
     log.info("this node takes guests", extra={"node": node})
 
 
@@ -46,4 +45,13 @@ def takes_guests(node: Raw) -> bool:
     """Whether the scheduler, as it reads this node, would send a launcher pod there."""
     labels = node["metadata"].get("labels", {})
     devices = node.get("status", {}).get("allocatable", {})
-    return labels.get(launcher.SCHEDULABLE) == "true" and devices.get(launcher.TUN, "0") != "0"
+    return bool(labels.get(launcher.SCHEDULABLE) == "true" and devices.get(launcher.TUN, "0") != "0")
+
+
+def _make(sign: Path) -> None:
+    sign.parent.mkdir(parents=True, exist_ok=True)
+    sign.touch()
+
+
+def _remove(sign: Path) -> None:
+    sign.unlink(missing_ok=True)
