@@ -129,7 +129,7 @@ def cloud_init(
         launcher.CloudInit(
             volume=name,
             label=label,
-            instance_id=vmi.metadata.uid,
+            instance_id=f"{vmi.metadata.name}.{vmi.metadata.namespace}",  # the same disk is the same instance
             hostname=vmi.spec.hostname or vmi.metadata.name,
             user_data=document(name, "userData", source.user_data, source.user_data_base64),
             network_data=document(name, "networkData", source.network_data, source.network_data_base64),

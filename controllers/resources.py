@@ -63,9 +63,10 @@ def resources(vmi: VirtualMachineInstance, settings: ManagerSettings) -> Raw:
     asked = vmi.spec.domain.resources
     requests = dict(asked.requests) if asked else {}
     limits = dict(asked.limits) if asked else {}
-    extra = 0 if asked and asked.overcommit_guest_overhead else overhead(vmi, settings)
+    extra = overhead(vmi, settings)
+    requested = 0 if asked and asked.overcommit_guest_overhead else extra
     memory = requests.get("memory") or limits.get("memory") or guest_memory(vmi.spec)
-    requests["memory"] = str(whole("domain.resources.requests.memory", memory) + extra)
+    requests["memory"] = str(whole("domain.resources.requests.memory", memory) + requested)
     if "memory" in limits:
         limits["memory"] = str(whole("domain.resources.limits.memory", limits["memory"]) + extra)
     if "cpu" not in requests and "cpu" not in limits:

@@ -27,7 +27,6 @@ domain.launchSecurity
 domain.memory.hugepages
 domain.memory.maxGuest
 domain.memory.reservedOverhead
-domain.resources.overcommitGuestOverhead
 
 domain.devices.autoattachVSOCK
 domain.devices.clientPassthrough

@@ -137,7 +137,7 @@ class Caretaker:
     async def _start(self, one: Hypervisor, vmi: VirtualMachineInstance, net: Net | None) -> None:
         host = Host(
             kvm=self.pod.kvm,
-            block_volumes=frozenset(device.name for device in self.pod.compute.volume_devices),
+            block_volumes=frozenset(device.volume for device in self.pod.compute.volume_devices),
         )
         if net is not None:
             host = replace(host, mtu=net.uplink.mtu, pod_mac=net.uplink.mac)

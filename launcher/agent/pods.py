@@ -10,8 +10,12 @@ FINAL = ("Succeeded", "Failed")
 
 
 class VolumeDevice(Model):
-    name: str
     device_path: str
+
+    @property
+    def volume(self) -> str:
+        """The VMI's name of it; the pod's may differ, where its own volumes have that name."""
+        return self.device_path.rpartition("/")[2]
 
 
 class ResourceRequirements(Model):

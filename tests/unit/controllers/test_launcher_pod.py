@@ -201,7 +201,7 @@ def test_empty_disk() -> None:
 def test_cloud_init_in_the_spec(source: str, label: str) -> None:
     data = {"userData": "#cloud-config", "networkDataBase64": "dmVyc2lvbjogMg=="}
     (disk,) = request(pod(volume(**{source: data})))["disks"]
-    assert (disk["label"], disk["hostname"], disk["instanceId"]) == (label, "web", "uid-web")
+    assert (disk["label"], disk["hostname"], disk["instanceId"]) == (label, "web", "web.shop")
     assert (disk["userData"], disk["networkData"]) == ("I2Nsb3VkLWNvbmZpZw==", "dmVyc2lvbjogMg==")
 
 
@@ -299,6 +299,14 @@ def test_what_the_user_asks_for_is_kept() -> None:
     wanted = resources(vmi(spec=spec), EMULATED)
     assert wanted["requests"] == {"cpu": "2", "memory": str(64 * MIB + extra)}
     assert wanted["limits"]["memory"] == str(256 * MIB + extra)
+
+
+def test_overcommitted_overhead_is_in_the_limit_alone() -> None:
+    asked = {"requests": {"memory": "128Mi"}, "limits": {"memory": "128Mi"}, "overcommitGuestOverhead": True}
+    one = vmi(spec=domain(resources=asked))
+    wanted = resources(one, EMULATED)
+    assert wanted["requests"]["memory"] == str(128 * MIB)
+    assert wanted["limits"]["memory"] == str(128 * MIB + overhead(one, EMULATED))
 
 
 def test_overhead_grows_with_what_costs() -> None:

@@ -23,6 +23,7 @@ ELSEWHERE = {
         domain.firmware.kernelBoot.container.image
         domain.firmware.kernelBoot.container.imagePullPolicy
         domain.firmware.kernelBoot.container.imagePullSecret
+        domain.resources.overcommitGuestOverhead
         volumes[].containerDisk.image
         volumes[].containerDisk.imagePullPolicy
         volumes[].containerDisk.imagePullSecret
