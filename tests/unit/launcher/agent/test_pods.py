@@ -72,11 +72,11 @@ def test_what_the_pod_was_given() -> None:
     container = {
         "name": "compute",
         "resources": {"limits": {"devices.kubevirt.io/kvm": "1"}},
-        "volumeDevices": [{"name": "data", "devicePath": "/dev/data"}],
+        "volumeDevices": [{"name": "volume-disks", "devicePath": "/dev/disks"}],
     }
     given = pod(containers=[{"name": "istio"}, container])
     assert given.kvm
-    assert [device.name for device in given.compute.volume_devices] == ["data"]
+    assert [device.volume for device in given.compute.volume_devices] == ["disks"]
     assert not pod().kvm
     assert given.vmi_name == "web"
     assert pod(owner={"kind": "ReplicaSet"}).vmi_name is None
