@@ -5,7 +5,7 @@ import sys
 import typer
 
 from cluster.errors import ClusterError
-from hostler.cli import cluster, up
+from hostler.cli import cluster, tour, up
 from hostler.runtime.errors import Terminal
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command()(up.up)
+app.command("tour")(tour.run)
 app.add_typer(cluster.app, name="cluster")
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(
     cluster.kubectl

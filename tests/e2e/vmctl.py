@@ -34,8 +34,8 @@ class Kubectl:
     def __init__(self, cluster: str) -> None:
         self.cluster = cluster
         self.kubeconfig = vmctl("cluster", "kubeconfig", "--name", cluster, "--path").stdout.strip()
-        program = Path(self.kubeconfig).parent / "bin" / "kubectl"
-        self._prefix = [str(program), "--kubeconfig", self.kubeconfig]
+        self.program = str(Path(self.kubeconfig).parent / "bin" / "kubectl")
+        self._prefix = [self.program, "--kubeconfig", self.kubeconfig]
 
     def __call__(self, *args: str, stdin: str | None = None, timeout: float = 300) -> str:
         done = subprocess.run(

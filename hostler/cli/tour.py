@@ -1,0 +1,73 @@
+"""vmctl tour: the examples with real guests, what a person would type and what comes back."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cluster import catalog, programs, registry, status, tour
+from cluster.errors import ClusterError
+
+Names = list[str]
+
+
+def run(
+    names: Annotated[Names | None, typer.Argument(metavar="[EXAMPLE...]", help="Only these; default: all.")] = None,
+    name: Annotated[str, typer.Option("--name", envvar="HOSTLER_CLUSTER", help="Which cluster.")] = "hostler",
+    page: Annotated[Path | None, typer.Option(help="Write the whole tour as a Markdown page.")] = None,
+    output: Annotated[str, typer.Option("-o", "--output", help="text or json: the table at the end.")] = "text",
+) -> None:
+    """Run the examples one after another with real guests; ends with a table of what worked and how long it took.
+
+    Examples:
+
+      vmctl tour                    all of them, on the cluster of scripts/up
+
+      vmctl tour gateway disks      two of them
+
+      KUBECONFIG=... vmctl tour     on another cluster
+    """
+    stops = []
+    guide = _guide(name)
+    for example in tour.examples(names or ()):
+        print(f"\n== {example}", flush=True)
+        stops.append(guide.visit(example))
+    rows = [[stop.name, "works" if stop.passed else f"FAILED ({stop.code})", f"{stop.seconds:.0f} s"] for stop in stops]
+    table = status.aligned([["EXAMPLE", "RESULT", "TIME"], *rows])
+    if output == "json":
+        print(json.dumps([{"name": s.name, "passed": s.passed, "seconds": round(s.seconds, 1)} for s in stops]))
+    else:
+        print(f"\n{table}")
+    if page is not None:
+        page.write_text(_markdown(stops, table))
+    if not all(stop.passed for stop in stops):
+        raise typer.Exit(1)
+
+
+def _guide(name: str) -> tour.Guide:
+    if config := os.environ.get("KUBECONFIG"):
+        found = programs.find(("kubectl",), None, print)
+        folder = programs.links(found, programs.cache() / "bin" / catalog.KUBERNETES)
+        return tour.Guide(folder / "kubectl", Path(config), "", _say)
+    cluster = registry.get(name)
+    if not cluster.kubeconfig.exists():
+        raise ClusterError(f"cluster {name} is not up: run  scripts/up")
+    return tour.Guide(cluster.bin / "kubectl", cluster.kubeconfig, name, _say)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _markdown(stops: list[tour.Stop], table: str) -> str:
+    parts = [
+        "# The tour\n\nWhat `scripts/tour` prints on the cluster of `scripts/up`, two nodes on one host with two cores"
+        " and software emulation. Each part is an example that you can run alone: `scripts/tour NAME`.\n",
+        f"```\n{table}\n```\n",
+    ]
+    for stop in stops:
+        text = "\n".join(stop.lines)
+        parts.append(f"## {stop.name}\n\n```\n{text}\n```\n")
+    return "\n".join(parts)
