@@ -10,7 +10,8 @@ from functools import partial
 from controllers import launcher_pod
 from controllers.launcher_volumes import claim_name
 from controllers.settings import ManagerSettings
-from hostler.api import launcher
+from hostler.api import cdi, launcher
+from hostler.api.cdi import DataVolume
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmi_status import VirtualMachineInstanceCondition
 from hostler.api.meta import Resource
@@ -51,6 +52,7 @@ class Seen:
 
     pods: tuple[Pod, ...] = ()
     claims: Mapping[str, PersistentVolumeClaim] | None = None
+    filling: tuple[DataVolume, ...] = ()  # of its claims, those whose disk is not there yet
 
 
 def controller(settings: ManagerSettings) -> Controller[VirtualMachineInstance, Seen]:
@@ -58,7 +60,7 @@ def controller(settings: ManagerSettings) -> Controller[VirtualMachineInstance, 
         name="vmi",
         parent=VirtualMachineInstance,
         children=(Pod,),
-        others=(PersistentVolumeClaim,),
+        others=(PersistentVolumeClaim, DataVolume) if settings.data_volumes else (PersistentVolumeClaim,),
         look=look,
         plan=partial(plan, settings=settings),
         failed=failed,
@@ -70,14 +72,16 @@ def controller(settings: ManagerSettings) -> Controller[VirtualMachineInstance, 
 
 def look(store: Store, vmi: VirtualMachineInstance) -> Seen:
     namespace = vmi.metadata.namespace
-    names = filter(None, map(claim_name, vmi.spec.volumes))
+    names = dict.fromkeys(filter(None, map(claim_name, vmi.spec.volumes)))
     claims = {name: claim for name in names if (claim := store.get(PersistentVolumeClaim, (namespace, name)))}
-    return Seen(tuple(store.owned(Pod, vmi.metadata.uid)), claims)
+    volumes = (store.get(DataVolume, (namespace, name)) for name in names)
+    filling = tuple(each for each in volumes if each and each.phase != cdi.SUCCEEDED)
+    return Seen(tuple(store.owned(Pod, vmi.metadata.uid)), claims, filling)
 
 
 def waiting_for_claim(changed: Resource, store: Store) -> Iterable[Key]:
-    """A claim concerns the VMIs that wait for it."""
-    if not isinstance(changed, PersistentVolumeClaim):
+    """A claim, and what fills it, concerns the VMIs that wait for it."""
+    if not isinstance(changed, PersistentVolumeClaim | DataVolume):
         return
     namespace, name = changed.metadata.namespace, changed.metadata.name
     for vmi in store.within(VirtualMachineInstance, namespace):
@@ -119,7 +123,9 @@ def guard(vmi: VirtualMachineInstance, now: datetime) -> Patch:
 
 
 def starting(vmi: VirtualMachineInstance, seen: Seen, now: datetime, settings: ManagerSettings) -> Plan:
-    """Create the pod, as soon as the claims that it mounts exist."""
+    """Create the pod, as soon as the claims that it mounts exist and the disks on them are whole."""
+    if seen.filling:
+        return waiting(vmi, seen.filling, now)
     claims = seen.claims or {}
     missing = [name for volume in vmi.spec.volumes if (name := claim_name(volume)) and name not in claims]
     if missing:
@@ -128,7 +134,23 @@ def starting(vmi: VirtualMachineInstance, seen: Seen, now: datetime, settings: M
         return report(vmi, trouble, now)
     pod = Create(Pod, launcher_pod.manifest(vmi, claims, settings))
     event = Event("SuccessfulCreate", f"Created virtual machine pod {pod.body['metadata']['name']}")
-    return Plan((pod,), events=(event,), requeue_after=settings.scheduling_grace)
+    waited = condition(vmi, "DataVolumesReady")
+    ready = {"DataVolumesReady": Condition(True, "AllDVsReady", "All of the VMI's DVs are bound and ready")}
+    status = set_conditions(vmi, ready, now) if waited and waited.status == "False" else None
+    return Plan((pod,), status, (event,), requeue_after=settings.scheduling_grace)
+
+
+def waiting(vmi: VirtualMachineInstance, filling: tuple[DataVolume, ...], now: datetime) -> Plan:
+    """Tell which disks are not there yet; how far each is, its DataVolume tells."""
+    broken = next((each for each in filling if each.phase == cdi.FAILED), None)
+    one = broken or filling[0]
+    name, phase = one.metadata.name, one.phase or "Pending"
+    trouble = Condition(False, "NotAllDVsReady", f"Not all of the VMI's DVs are ready: {name} is {phase}")
+    wanted: dict[str, Condition | None] = {"DataVolumesReady": trouble, "Ready": NOT_RUNNING}
+    known = condition(vmi, "DataVolumesReady")
+    news = broken and (known is None or known.message != trouble.message)
+    events = (Event("FailedDataVolumeImport", f"DataVolume {name} failed to import", "Warning"),) if news else ()
+    return Plan(status=set_conditions(vmi, wanted, now), events=events)
 
 
 def scheduling(vmi: VirtualMachineInstance, pod: Pod, now: datetime, settings: ManagerSettings) -> Plan:

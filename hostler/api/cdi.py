@@ -1,4 +1,6 @@
-"""cdi.kubevirt.io/v1beta1: the DataVolume spec as dataVolumeTemplates embed it."""
+"""cdi.kubevirt.io/v1beta1: DataVolume, a claim and how it gets its content; and the request for an upload token."""
+
+from typing import Annotated
 
 from pydantic import Field
 
@@ -10,7 +12,45 @@ from hostler.api.core import (
     VolumeMode,
     VolumeResourceRequirements,
 )
-from hostler.api.meta import LabelSelector, Model
+from hostler.api.meta import Int32, LabelSelector, Model, NullableTime, Resource, one_of
+
+# What clients (virtctl, the VM controller, backup tools) read of a DataVolume and of its claim.
+PREFIX = "cdi.kubevirt.io"
+BIND_IMMEDIATE = f"{PREFIX}/storage.bind.immediate.requested"
+POD_PHASE = f"{PREFIX}/storage.pod.phase"
+POD_READY = f"{PREFIX}/storage.pod.ready"
+POD_RESTARTS = f"{PREFIX}/storage.pod.restarts"
+IMPORT_SOURCE = f"{PREFIX}/storage.import.source"
+IMPORT_ENDPOINT = f"{PREFIX}/storage.import.endpoint"
+UPLOAD_TARGET = f"{PREFIX}/storage.upload.target"
+CONTENT_TYPE = f"{PREFIX}/storage.contentType"
+
+SUCCEEDED, FAILED = "Succeeded", "Failed"
+PHASES = (
+    "",
+    "Pending",
+    "PVCBound",
+    "ImportScheduled",
+    "ImportInProgress",
+    "CloneScheduled",
+    "CloneInProgress",
+    "SnapshotForSmartCloneInProgress",
+    "CloneFromSnapshotSourceInProgress",
+    "SmartClonePVCInProgress",
+    "CSICloneInProgress",
+    "ExpansionInProgress",
+    "NamespaceTransferInProgress",
+    "UploadScheduled",
+    "UploadReady",
+    "WaitForFirstConsumer",
+    "PendingPopulation",
+    SUCCEEDED,
+    FAILED,
+    "Unknown",
+    "Paused",
+    "PrepClaimInProgress",
+    "RebindInProgress",
+)
 
 
 class DataVolumeBlankImage(Model):
@@ -30,7 +70,9 @@ class DataVolumeSourceGCS(Model):
 class DataVolumeSourceHTTP(Model):
     url: str
     cert_config_map: str | None = None
+    checksum: str | None = None  # of the bytes as they are served: "sha256:..."
     extra_headers: tuple[str, ...] = ()
+    insecure_skip_verify: bool | None = None
     secret_extra_headers: tuple[str, ...] = ()
     secret_ref: str | None = None
 
@@ -122,7 +164,58 @@ class DataVolumeSpec(Model):
     final_checkpoint: bool | None = None
     preallocation: bool | None = None
     priority_class_name: str | None = None
+    service_account_name: str | None = None
     pvc: PersistentVolumeClaimSpec | None = None
     source: DataVolumeSpecSource | None = None
     source_ref: DataVolumeSourceRef | None = None
     storage: StorageSpec | None = None
+
+
+class DataVolumeCondition(Model):
+    status: str
+    type: str
+    last_heartbeat_time: NullableTime = None
+    last_transition_time: NullableTime = None
+    message: str | None = None
+    reason: str | None = None
+
+
+class DataVolumeStatus(Model):
+    claim_name: str | None = None
+    conditions: tuple[DataVolumeCondition, ...] = ()
+    phase: Annotated[str, one_of(*PHASES)] | None = None
+    progress: str | None = None  # "34.50%", or "N/A"
+    restart_count: Int32 | None = None
+
+
+class DataVolume(Resource):
+    """A claim, and where the disk on it comes from."""
+
+    group_version = "cdi.kubevirt.io/v1beta1"
+    plural = "datavolumes"
+
+    spec: DataVolumeSpec
+    status: DataVolumeStatus | None = None
+
+    @property
+    def phase(self) -> str:
+        """ "" as long as nobody has looked at it."""
+        return (self.status and self.status.phase) or ""
+
+
+class UploadTokenRequestSpec(Model):
+    pvc_name: str
+
+
+class UploadTokenRequestStatus(Model):
+    token: str | None = None
+
+
+class UploadTokenRequest(Resource):
+    """Asked for by who wants to upload into a claim; it is answered, never stored."""
+
+    group_version = "upload.cdi.kubevirt.io/v1beta1"
+    plural = "uploadtokenrequests"
+
+    spec: UploadTokenRequestSpec
+    status: UploadTokenRequestStatus | None = None

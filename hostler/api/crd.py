@@ -12,19 +12,27 @@ from typing import Any
 
 import yaml
 
+from hostler.api.cdi import DataVolume
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
-from hostler.api.limits import LIMITS, MINIMUM, REPLICA_SET_LIMITS, VIRTUAL_MACHINE_LIMITS, bound, floor
+from hostler.api.limits import (
+    DATA_VOLUME_LIMITS,
+    LIMITS,
+    MINIMUM,
+    REPLICA_SET_LIMITS,
+    VIRTUAL_MACHINE_LIMITS,
+    bound,
+    floor,
+)
 from hostler.api.meta import Resource
-from hostler.api.rules import devices, disks, machine, network, placement, replicaset, vm, volumes
+from hostler.api.rules import datavolume, devices, disks, machine, network, placement, replicaset, vm, volumes
 from hostler.api.rules.rule import Rule
 from hostler.api.schema import Schema, at, resource_schema
 from hostler.api.support import UNSUPPORTED
 
-GROUP = "kubevirt.io"
-# KubeVirt's versions: stored first. They differ in nothing but the name.
-VERSIONS = ("v1", "v1alpha3")
+# The versions of a group, the stored one first; they differ in name only. Other groups have one: the model's.
+VERSIONS = {"kubevirt.io": ("v1", "v1alpha3")}
 DEPRECATED = "is now deprecated and will be removed in a future release."
 FOLDER = Path(__file__).parents[2] / "charts" / "hostler" / "files" / "crds"
 
@@ -64,11 +72,19 @@ class Definition:
     short: tuple[str, ...]
     columns: tuple[Column, ...]
     subresources: Schema | None = None
-    spec: str = "spec.template.spec"  # where the VMI spec is
+    spec: str | None = "spec.template.spec"  # where the VMI spec is; None if it has none
     rules: tuple[Rule, ...] = ()  # beside those of every VMI spec; from the root
     spec_rules: tuple[Rule, ...] = machine.COMPLETE
     limits: dict[str, int] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def group(self) -> str:
+        return self.model.group_version.partition("/")[0]
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        return VERSIONS.get(self.group) or (self.model.group_version.partition("/")[2],)
 
 
 def condition(kind: str) -> str:
@@ -127,6 +143,24 @@ DEFINITIONS = (
         limits=REPLICA_SET_LIMITS,
         defaults={"spec.replicas": 1},
     ),
+    Definition(
+        DataVolume,
+        ("dv", "dvs"),
+        (
+            Column("Phase", ".status.phase", description="The phase the data volume is in"),
+            Column(
+                "Progress", ".status.progress", description="Transfer progress in percentage if known, N/A otherwise"
+            ),
+            Column(
+                "Restarts", ".status.restartCount", "integer", "The number of times the transfer has been restarted"
+            ),
+            AGE,
+        ),
+        {"status": {}},
+        spec=None,
+        rules=datavolume.RULES,
+        limits=DATA_VOLUME_LIMITS,
+    ),
 )
 
 
@@ -138,13 +172,13 @@ def crd(definition: Definition) -> Schema:
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {
-            "name": f"{model.plural}.{GROUP}",
+            "name": f"{model.plural}.{definition.group}",
             "labels": {"app.kubernetes.io/part-of": "hostler"},
             # uninstalling the chart must not remove every VM; docs/decisions/0005
             "annotations": {"helm.sh/resource-policy": "keep"},
         },
         "spec": {
-            "group": GROUP,
+            "group": definition.group,
             "scope": "Namespaced",
             "names": {
                 "kind": kind,
@@ -154,18 +188,18 @@ def crd(definition: Definition) -> Schema:
                 "shortNames": list(definition.short),
                 "categories": ["all"],
             },
-            "versions": [version(definition, name) for name in VERSIONS],
+            "versions": [version(definition, name) for name in definition.versions],
         },
     }
 
 
 def version(definition: Definition, name: str) -> Schema:
-    stored = name == VERSIONS[0]
+    stored = name == definition.versions[0]
     served: Schema = {"name": name, "served": True, "storage": stored}
     if not stored:
         served |= {
             "deprecated": True,
-            "deprecationWarning": f"{GROUP}/{name} is now deprecated and will be removed in a future release.",
+            "deprecationWarning": f"{definition.group}/{name} {DEPRECATED}",
         }
     if definition.subresources is not None:
         served["subresources"] = definition.subresources
@@ -179,14 +213,15 @@ def version(definition: Definition, name: str) -> Schema:
 def schema(definition: Definition) -> Schema:
     """The model's schema with its limits, defaults and rules."""
     root = resource_schema(definition.model)
-    spec = at(root, definition.spec)
-    bound(spec, LIMITS)
-    floor(spec, MINIMUM)
+    if definition.spec is not None:
+        spec = at(root, definition.spec)
+        bound(spec, LIMITS)
+        floor(spec, MINIMUM)
+        for rule in (*VMI_SPEC, *definition.spec_rules):
+            attach(spec, rule.below(definition.spec))
     bound(root, definition.limits)
     for path, value in definition.defaults.items():
         at(root, path)["default"] = value
-    for rule in (*VMI_SPEC, *definition.spec_rules):
-        attach(spec, rule.below(definition.spec))
     for rule in definition.rules:
         attach(root, rule)
     return root

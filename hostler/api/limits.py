@@ -111,6 +111,15 @@ VIRTUAL_MACHINE_LIMITS = TEMPLATE_LIMITS | {
     "spec.template.spec.volumes[].dataVolume.name": NAME,
     "spec.template.spec.volumes[].persistentVolumeClaim.claimName": NAME,
 }
+DATA_VOLUME_LIMITS = {
+    "spec.checkpoints": ITEMS,
+    "spec.contentType": WORD,
+    "spec.source.http.checksum": NAME,
+    "spec.source.http.extraHeaders": WORD,
+    "spec.source.http.extraHeaders[]": PATH,
+    "spec.source.http.secretExtraHeaders": WORD,
+    "spec.source.http.url": PATH,
+}
 
 # The smallest value, where the API's type does not say it.
 MINIMUM = {

@@ -58,7 +58,7 @@ networks[].resourceClaim
 
 volumes[].configMap
 volumes[].containerPath
-volumes[].dataVolume
+volumes[].dataVolume.hotpluggable
 volumes[].downwardAPI
 volumes[].downwardMetrics
 volumes[].ephemeral

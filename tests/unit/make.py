@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 from hostler.api import launcher
+from hostler.api.cdi import DataVolume
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
 from hostler.api.objects import PersistentVolumeClaim, Pod
@@ -14,6 +15,7 @@ from hostler.runtime.protocol import Raw
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 NS = "shop"
+GIB = {"resources": {"requests": {"storage": "1Gi"}}}
 _versions = count(1)
 
 
@@ -54,6 +56,7 @@ def conditions(**statuses: bool | tuple[bool, str] | None) -> list[Raw]:
 def vmi(name: str = "web", phase: str = "Pending", ready: bool | tuple[bool, str] | None = None, **more: Any) -> Any:
     """A VMI; `of` its replica set, `spec` beside memory, `ended` seconds ago."""
     of, spec, ended = more.pop("of", None), more.pop("spec", {}), more.pop("ended", None)
+    known = more.pop("status_conditions", [])
     guarded = {"finalizers": [launcher.VMI_FINALIZER], "labels": {"app": "web"}}
     body = {
         "metadata": meta(name, **{**guarded, "ownerReferences": owner(of, "VirtualMachineInstanceReplicaSet"), **more}),
@@ -61,7 +64,11 @@ def vmi(name: str = "web", phase: str = "Pending", ready: bool | tuple[bool, str
     }
     if phase:
         since = [{"phase": phase, "phaseTransitionTimestamp": ago(ended or 0)}]
-        body["status"] = {"phase": phase, "phaseTransitionTimestamps": since, "conditions": conditions(Ready=ready)}
+        body["status"] = {
+            "phase": phase,
+            "phaseTransitionTimestamps": since,
+            "conditions": [*conditions(Ready=ready), *known],
+        }
     return VirtualMachineInstance.read(body)
 
 
@@ -106,6 +113,14 @@ def pod(of: str = "web", phase: str = "Running", **more: Any) -> Any:
 def claim(name: str = "data", mode: str = "Filesystem", size: str = "1Gi") -> Any:
     spec = {"volumeMode": mode, "resources": {"requests": {"storage": size}}}
     return PersistentVolumeClaim.read({"metadata": meta(name), "spec": spec})
+
+
+def data_volume(name: str = "data", phase: str = "", **more: Any) -> Any:
+    """A DataVolume of 1 GiB; `source`, `storage` or `pvc`, and `status` beside the phase."""
+    source, status = more.pop("source", {"http": {"url": "http://images/disk"}}), more.pop("status", {})
+    form = {"pvc": pvc} if (pvc := more.pop("pvc", None)) else {"storage": more.pop("storage", GIB)}
+    body = {"metadata": meta(name, **more), "spec": {"source": source, **form}}
+    return DataVolume.read(body | {"status": {"phase": phase} | status} if phase or status else body)
 
 
 def verbs(plan: Plan) -> list[str]:

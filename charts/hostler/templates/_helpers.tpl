@@ -24,3 +24,8 @@ runAsGroup: 1001
 capabilities: {drop: [ALL]}
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
+
+{{- define "hostler.dataVolumes" -}}
+{{- /* ours, or those of a CDI that is installed */ -}}
+{{ or .Values.disks.enabled (.Capabilities.APIVersions.Has "cdi.kubevirt.io/v1beta1/DataVolume") }}
+{{- end }}

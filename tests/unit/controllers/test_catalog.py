@@ -28,7 +28,13 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_owners_are_listed_before_what_they_own() -> None:
     kinds = [kind.plural for kind in watched(controllers(ManagerSettings()))]
-    assert kinds == ["virtualmachineinstancereplicasets", "virtualmachineinstances", "pods", "persistentvolumeclaims"]
+    assert kinds == [
+        "virtualmachineinstancereplicasets",
+        "virtualmachineinstances",
+        "pods",
+        "persistentvolumeclaims",
+        "datavolumes",
+    ]
 
 
 def test_only_launcher_pods_are_watched() -> None:
@@ -38,4 +44,5 @@ def test_only_launcher_pods_are_watched() -> None:
         "virtualmachineinstances": "",
         "pods": "kubevirt.io=virt-launcher",
         "persistentvolumeclaims": "",
+        "datavolumes": "",
     }

@@ -129,6 +129,44 @@ def test_a_claim_that_appears_brings_the_pod() -> None:
     assert verbs(plan_of(waiting, claims={"data": claim()})) == ["+virt-launcher-web-8zklr"]
 
 
+DV_DISK = {"volumes": [{"name": "root", "dataVolume": {"name": "data"}}]}
+
+
+@pytest.mark.parametrize(
+    ("volume", "message"),
+    [
+        pytest.param(make.data_volume(), "data is Pending", id="nobody has looked at it"),
+        pytest.param(make.data_volume(phase="ImportInProgress"), "data is ImportInProgress", id="under way"),
+        pytest.param(make.data_volume(phase="Failed"), "data is Failed", id="it failed"),
+    ],
+)
+@pytest.mark.parametrize("disk", [DISK, DV_DISK], ids=["claim", "data volume"])
+def test_a_vmi_waits_for_its_disks(volume: Any, message: str, disk: Any) -> None:
+    store = Store()
+    for each in (volume, claim()):
+        store.observe(type(each), each.model_dump(mode="json", by_alias=True))
+    guest = vmi(spec=disk)
+    result = plan(guest, controller.look(store, guest), NOON, SETTINGS)
+    assert verbs(result) == []
+    assert said(result, "DataVolumesReady") == ("False", "NotAllDVsReady")
+    assert result.status is not None
+    assert result.status["conditions"][0]["message"] == f"Not all of the VMI's DVs are ready: {message}"
+    assert [e.reason for e in result.events] == (["FailedDataVolumeImport"] if volume.phase == "Failed" else [])
+    assert list(controller.waiting_for_claim(volume, store)) == []
+    store.observe(type(guest), guest.model_dump(mode="json", by_alias=True))
+    assert list(controller.waiting_for_claim(volume, store)) == [(make.NS, "web")]
+
+
+def test_a_whole_disk_is_used() -> None:
+    store = Store()
+    for each in (make.data_volume(phase="Succeeded"), claim()):
+        store.observe(type(each), each.model_dump(mode="json", by_alias=True))
+    waited = vmi(spec=DV_DISK, status_conditions=make.conditions(DataVolumesReady=(False, "NotAllDVsReady")))
+    result = plan(waited, controller.look(store, waited), NOON, SETTINGS)
+    assert [word[0] for word in verbs(result)] == ["+"]
+    assert said(result, "DataVolumesReady") == ("True", "AllDVsReady")
+
+
 def test_a_claim_concerns_those_that_wait_for_it() -> None:
     store = Store()
     for each in (vmi("a", spec=DISK), vmi("b"), vmi("c", "Running", spec=DISK)):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hostler.api import crd
+from hostler.api.cdi import DataVolume
 from hostler.api.crd import DEFINITIONS, Definition
 from hostler.api.schema import Schema, resource_schema
 
@@ -16,6 +17,11 @@ ROOT = Path(__file__).parents[4]
 OPENAPI = ROOT.parent / "shared" / "reference" / "kubevirt-openapi.json"
 
 KINDS = pytest.mark.parametrize("definition", DEFINITIONS, ids=lambda each: each.model.kind())
+KUBEVIRTS = pytest.mark.parametrize(
+    "definition", [each for each in DEFINITIONS if each.group == "kubevirt.io"], ids=lambda each: each.model.kind()
+)
+# CDI has these; the CDI that KubeVirt's document was made with had not
+NEWER = (".serviceAccountName", ".http.checksum", ".http.insecureSkipVerify")
 
 # the document has strings or null where KubeVirt's own CRDs have times
 NULLABLE_TIME = {"type": "string", "format": "date-time", "nullable": True}
@@ -66,16 +72,30 @@ def children(node: Schema, path: str, walk: Any) -> Iterator[Any]:
         yield from walk(node["additionalProperties"], f"{path}{{}}")
 
 
-@KINDS
+def older(path: str) -> bool:
+    return ".dataVolumeTemplates" not in path or not path.endswith(NEWER)
+
+
+@KUBEVIRTS
 def test_every_field_of_kubevirt(definition: Definition, kubevirt: dict[str, Schema]) -> None:
     """Path by path: the same names, types, formats, enums and keys of lists."""
     kind = definition.model.kind()
     expected = dict(theirs({"$ref": f"#/v1.{kind}"}, "", kubevirt))
     assert len(expected) > 250
-    assert dict(ours(resource_schema(definition.model))) == expected
+    found = dict(ours(resource_schema(definition.model)))
+    assert {path: facts for path, facts in found.items() if older(path)} == expected
 
 
-@KINDS
+def test_every_field_of_a_data_volume(kubevirt: dict[str, Schema]) -> None:
+    """The document has only its spec."""
+    definition = next(each for each in DEFINITIONS if each.model is DataVolume)
+    expected = dict(theirs({"$ref": "#/v1beta1.DataVolumeSpec"}, ".dataVolumeTemplates", kubevirt))
+    spec = resource_schema(definition.model)["properties"]["spec"]
+    found = {path: facts for path, facts in ours(spec, ".dataVolumeTemplates") if older(path)}
+    assert found == expected
+
+
+@KUBEVIRTS
 def test_required_fields(definition: Definition, kubevirt: dict[str, Schema]) -> None:
     def required(node: Schema, path: str) -> Iterator[tuple[str, list[str]]]:
         name = node.get("$ref", "").rpartition("/")[2]
@@ -156,5 +176,5 @@ def test_rules_tell_where_the_spec_is(definition: Definition) -> None:
         for rule in node.get("x-kubernetes-validations", ())
         for text in (rule["message"], rule.get("messageExpression", "-"))
     ]
-    assert len(said) > 200
+    assert len(said) > (200 if definition.spec else 10)
     assert not [text for text in said if not text or "SPEC" in text or "\n" in text]
