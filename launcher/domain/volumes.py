@@ -34,8 +34,9 @@ def source(volume: Volume, host: Host) -> Source:
         return Source("qcow2", launcher.disk_path(name))
     if volume.cloud_init_no_cloud or volume.cloud_init_config_drive:
         return Source("raw", launcher.disk_path(name), read_only=True)
-    if claim := volume.persistent_volume_claim:
+    if volume.persistent_volume_claim or volume.data_volume:
         block = name in host.block_volumes
         path = launcher.device_path(name) if block else launcher.claim_path(name)
-        return Source("raw", path, block=block, read_only=bool(claim.read_only))
+        claim = volume.persistent_volume_claim
+        return Source("raw", path, block=block, read_only=bool(claim and claim.read_only))
     raise Terminal("NotSupported", f"spec.volumes: volume {name} has no source that hostler supports")
