@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from hostler.api.cdi import DataVolume
+from hostler.api.fencing import FenceOperation, NodeFencing
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
@@ -26,7 +27,7 @@ from hostler.api.limits import (
     floor,
 )
 from hostler.api.meta import Resource
-from hostler.api.rules import datavolume, devices, disks, machine, network, placement, replicaset, vm, volumes
+from hostler.api.rules import datavolume, devices, disks, fencing, machine, network, placement, replicaset, vm, volumes
 from hostler.api.rules.rule import Rule
 from hostler.api.schema import Schema, at, resource_schema
 from hostler.api.support import UNSUPPORTED
@@ -77,6 +78,7 @@ class Definition:
     spec_rules: tuple[Rule, ...] = machine.COMPLETE
     limits: dict[str, int] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
+    scope: str = "Namespaced"
 
     @property
     def group(self) -> str:
@@ -161,6 +163,38 @@ DEFINITIONS = (
         rules=datavolume.RULES,
         limits=DATA_VOLUME_LIMITS,
     ),
+    Definition(
+        NodeFencing,
+        ("nf",),
+        (
+            READY,
+            Column("Power", ".status.power", description="What the devices said when they were last asked"),
+            Column("Agent", ".spec.levels[0].devices[0].agent"),
+            AGE,
+        ),
+        {"status": {}},
+        spec=None,
+        rules=fencing.NODE_FENCING_RULES,
+        limits=fencing.NODE_FENCING_LIMITS,
+        scope="Cluster",
+    ),
+    Definition(
+        FenceOperation,
+        ("fo", "fenceop"),
+        (
+            Column("Node", ".spec.nodeName"),
+            Column("Phase", ".status.phase"),
+            Column("Proof", ".status.proof.kind"),
+            Column("Reason", ".status.reason"),
+            AGE,
+            Column("Message", ".status.message", priority=1),
+        ),
+        {"status": {}},
+        spec=None,
+        rules=fencing.FENCE_OPERATION_RULES,
+        limits=fencing.FENCE_OPERATION_LIMITS,
+        scope="Cluster",
+    ),
 )
 
 
@@ -179,14 +213,14 @@ def crd(definition: Definition) -> Schema:
         },
         "spec": {
             "group": definition.group,
-            "scope": "Namespaced",
+            "scope": definition.scope,
             "names": {
                 "kind": kind,
                 "listKind": f"{kind}List",
                 "plural": model.plural,
                 "singular": kind.lower(),
                 "shortNames": list(definition.short),
-                "categories": ["all"],
+                "categories": ["all"] if definition.scope == "Namespaced" else [],
             },
             "versions": [version(definition, name) for name in definition.versions],
         },

@@ -97,8 +97,32 @@ class PersistentVolumeClaim(Resource):
         return quantity.whole(self.status.capacity.get("storage") or self.spec.resources.requests.get("storage") or 0)
 
 
+class Taint(Model):
+    key: str
+    effect: str
+    value: str | None = None
+    time_added: Time | None = None
+
+
 class NodeSpec(Model):
     unschedulable: bool = False
+    taints: tuple[Taint, ...] = ()
+
+
+class NodeCondition(Model):
+    type: str
+    status: str
+    reason: str | None = None
+
+
+class NodeAddress(Model):
+    type: str
+    address: str
+
+
+class NodeStatus(Model):
+    conditions: tuple[NodeCondition, ...] = ()
+    addresses: tuple[NodeAddress, ...] = ()
 
 
 class Node(Resource):
@@ -106,6 +130,16 @@ class Node(Resource):
     plural = "nodes"
 
     spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
+
+    @property
+    def ready(self) -> bool:
+        return any(c.type == "Ready" and c.status == "True" for c in self.status.conditions)
+
+    @property
+    def address(self) -> str | None:
+        """Where its kubelet listens."""
+        return next((a.address for a in self.status.addresses if a.type == "InternalIP"), None)
 
 
 class LeaseSpec(Model):

@@ -107,7 +107,7 @@ class Recorder:
                 self._notes.pop((key[0], key[1].type, key[1].reason), None)
 
     async def _write(self, series: Series) -> None:
-        namespace = series.about.metadata.namespace
+        namespace = _namespace(series.about)
         fresh = series.written == 0
         series.written = series.count
         body = self._body(series)
@@ -127,7 +127,7 @@ class Recorder:
     def _body(self, series: Series) -> Raw:
         about = series.about
         body: Raw = {
-            "metadata": {"name": series.name, "namespace": about.metadata.namespace},
+            "metadata": {"name": series.name, "namespace": _namespace(about)},
             "eventTime": series.first,
             "type": series.event.type,
             "reason": series.event.reason,
@@ -146,6 +146,11 @@ class Recorder:
         if series.count > 1:
             body["series"] = {"count": series.count, "lastObservedTime": series.last}
         return body
+
+
+def _namespace(about: Resource) -> str:
+    """Events of what has no namespace are in `default`, by Kubernetes' own convention."""
+    return about.metadata.namespace or "default"
 
 
 def _name(about: Resource) -> str:

@@ -55,7 +55,7 @@ class Call:
         """The place of a collection, an object or its subresource on any API server."""
         group = self.kind.group_version
         parts = ["/api/v1" if group == "v1" else f"/apis/{group}"]
-        if self.namespace is not None:
+        if self.namespace:  # objects without one have ""
             parts += ["namespaces", quote(self.namespace, safe="")]
         parts.append(self.kind.plural)
         if self.name:
