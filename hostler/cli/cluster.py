@@ -143,5 +143,6 @@ def kubeconfig(
 def kubectl(context: typer.Context) -> None:
     """Run kubectl on the cluster of this host (HOSTLER_CLUSTER, default hostler)."""
     cluster: Cluster = registry.get(os.environ.get("HOSTLER_CLUSTER", DEFAULT))
-    command = [str(cluster.bin / "kubectl"), f"--kubeconfig={cluster.kubeconfig}", *context.args]
+    words = sys.argv[sys.argv.index(context.info_name or "kubectl") + 1 :]  # as they were typed: click drops a "--"
+    command = [str(cluster.bin / "kubectl"), f"--kubeconfig={cluster.kubeconfig}", *words]
     raise typer.Exit(subprocess.run(command, check=False).returncode)

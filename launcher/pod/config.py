@@ -1,6 +1,8 @@
 """Configuration of the pod's libvirtd: one unprivileged session, a Unix socket, one QEMU."""
 
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from .places import Places
@@ -32,6 +34,11 @@ stdio_handler = "file"
 max_core = 0
 """
 
+# What QEMU can do was asked when the image was made (images/hostler-launcher); it takes libvirtd 0.4 s to ask again.
+# libvirtd believes what it finds only as long as these programs are the same, which it tells by the files' ctime.
+PROGRAM = "/usr/bin/qemu-system-x86_64"
+LIBVIRT = ("/usr/sbin/libvirtd", "/usr/lib/x86_64-linux-gnu/libvirt/connection-driver/libvirt_driver_qemu.so")
+
 
 def write(places: Places) -> None:
     """Write both files and make the folders of the session."""
@@ -40,6 +47,28 @@ def write(places: Places) -> None:
         needed.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.joinpath("libvirtd.conf").write_text(LIBVIRTD.format(host=new_uuid()))
     folder.joinpath("qemu.conf").write_text(QEMU)
+    remember(Path(places.known), Path(places.cache, "libvirt", "qemu", "cache", "capabilities"))
+
+
+def remember(known: Path, cache: Path, program: str = PROGRAM, libvirt: Iterable[str] = LIBVIRT) -> None:
+    """Give libvirtd what the image knows of its QEMU, dated as the files are on this node; without it, it asks."""
+    if not known.is_dir():
+        return
+    times = {"qemuctime": ctime(program), "selfctime": max(map(ctime, libvirt))}
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for file in known.iterdir():
+        cache.joinpath(file.name).write_text(dated(file.read_text(), times))
+
+
+def dated(text: str, times: dict[str, int]) -> str:
+    """The text with the content of these elements replaced."""
+    for element, time in times.items():
+        text = re.sub(rf"<{element}>\d+</{element}>", f"<{element}>{time}</{element}>", text, count=1)
+    return text
+
+
+def ctime(path: str) -> int:
+    return int(os.stat(path).st_ctime)  # noqa: PTH116 - cheaper
 
 
 def new_uuid() -> str:

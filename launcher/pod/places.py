@@ -16,6 +16,7 @@ class Places:
         self.runtime = self.private  # XDG_RUNTIME_DIR: libvirt makes libvirt/ in it
         self.config = f"{self.private}/config"
         self.cache = f"{self.private}/cache"
+        self.known = f"{root}/usr/lib/hostler/capabilities"  # what libvirtd would find out of this image's QEMU
 
     def domain_log(self, domain: str) -> str:
         """Where libvirt in session mode says how a domain started and ended."""

@@ -1,10 +1,12 @@
 """`kubectl apply` of one VMI -> the guest's first line, against the same QEMU, image and node started by hand.
 
-The rival runs in a pod of the launcher image that is there already: its time is QEMU's and the guest's alone.
+The rival runs in a pod of the launcher image that is there already, with the command line of Hostler's QEMU: its time
+is QEMU's and the guest's alone.
 """
 
 import argparse
 import json
+import re
 import statistics
 import time
 from typing import Any
@@ -14,19 +16,17 @@ from tests.bench.kubectl import Kubectl
 
 NAMESPACE = "default"
 BY_HAND = "bench-by-hand"
+FLAGS = ("-no-user-config", "-nodefaults")  # of QEMU's options, those without a value
 
-# runs in the rival's pod: an overlay is made, then the clock starts, then QEMU
+# Runs in the rival's pod: an overlay is made, then the clock starts, then QEMU, with all devices of the other guest.
 SCRIPT = """
-import glob, subprocess, sys, time
+import glob, json, subprocess, sys, time
 disk, = glob.glob('/image/disk/*')
 fmt = 'qcow2' if disk.endswith('qcow2') else 'raw'
 subprocess.run(['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', fmt, '-b', disk, '/tmp/overlay'], check=True)
+command = [word.replace('@image@', disk) for word in json.loads(sys.argv[1])]
 start = time.time()
-qemu = subprocess.Popen(['qemu-system-x86_64', '-machine', 'q35', '-accel', 'tcg,tb-size=32', '-cpu', 'max',
-    '-m', sys.argv[1], '-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio',
-    '-drive', 'file=/tmp/overlay,format=qcow2,if=none,id=d', '-device', 'virtio-blk-pci,drive=d,bootindex=1',
-    '-object', 'rng-random,id=r,filename=/dev/urandom', '-device', 'virtio-rng-pci,rng=r'],
-    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 for line in qemu.stdout:
     if sys.argv[2].encode() in line:
         print(time.time() - start)
@@ -41,9 +41,12 @@ def run(options: argparse.Namespace) -> None:
     ours, by_hand = [], []
     try:
         _rival(kubectl, node)
+        command: list[str] = []
         for i in range(options.rounds + 1):  # taken in turn, so that a slow spell hits both; the first does not count
-            by_hand.append(_by_hand(kubectl))
-            ours.append(_ours(kubectl, f"bench-boot-{i}", node))
+            seconds, seen = _ours(kubectl, f"bench-boot-{i}", node)
+            ours.append(seconds)
+            command = command or by_hand_command(seen)
+            by_hand.append(_by_hand(kubectl, command))
     finally:
         kubectl("delete", "pod", "-n", NAMESPACE, BY_HAND, "--ignore-not-found", "--grace-period=0", "--force")
     result = summary(ours[1:], by_hand[1:])
@@ -64,17 +67,46 @@ def summary(ours: list[float], by_hand: list[float]) -> dict[str, Any]:
     }
 
 
-def _ours(kubectl: Kubectl, name: str, node: str) -> float:
+def by_hand_command(command: list[str]) -> list[str]:
+    """QEMU's command line without what ties it to libvirt and to the pod's network; the devices stay as they are."""
+    words = iter(command)
+    result = [next(words)]
+    for word in words:
+        if word in ("-S", "-no-shutdown"):
+            continue
+        value = "" if word in FLAGS else next(words)
+        if word in ("-name", "-mon", "-add-fd") or "masterKey0" in value or "charmonitor" in value:
+            continue
+        if word == "-netdev":
+            value = "user,id=" + json.loads(value)["id"]
+        elif word == "-vnc":
+            value = "vnc=unix:/tmp/vnc" + value[value.find(",") :]
+        elif word == "-chardev":
+            ident = re.search(r"id=([^,]+)", value).group(1)  # type: ignore[union-attr]
+            value = (
+                f"stdio,id={ident}" if "serial" in ident else f"socket,id={ident},path=/tmp/{ident},server=on,wait=off"
+            )
+        elif word == "-blockdev":
+            value = re.sub(r'/run/hostler/images/[^"]*', "@image@", value)
+            value = re.sub(r'/var/run/hostler/disks/[^"]*', "/tmp/overlay", value)
+        result += [word, value] if value else [word]
+    return result
+
+
+def _ours(kubectl: Kubectl, name: str, node: str) -> tuple[float, list[str]]:
+    """Seconds to the first line, and the command line of the QEMU that printed it."""
     start = time.time()
     kubectl.apply(guests.vmi(name, node), namespace=NAMESPACE)
     pod = guests.pod_of(kubectl, name, NAMESPACE)["metadata"]["name"]
     first = guests.console_line(kubectl, pod, NAMESPACE, guests.FIRST_LINE)
+    script = "cat /proc/$(pidof qemu-system-x86_64)/cmdline"
+    command = kubectl("exec", "-n", NAMESPACE, pod, "-c", "compute", "--", "sh", "-c", script)
     kubectl("delete", "vmi", "-n", NAMESPACE, name, "--wait=true")
-    return first - start
+    return first - start, command.rstrip("\0").split("\0")
 
 
-def _by_hand(kubectl: Kubectl) -> float:
-    command = ["python3", "-c", SCRIPT, str(guests.MEMORY_MIB), guests.FIRST_LINE]
+def _by_hand(kubectl: Kubectl, qemu: list[str]) -> float:
+    command = ["python3", "-c", SCRIPT, json.dumps(qemu), guests.FIRST_LINE]
     return float(kubectl("exec", "-n", NAMESPACE, BY_HAND, "--", *command))
 
 
