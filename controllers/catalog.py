@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from controllers import replicaset, vmi
+from controllers import replicaset, vm, vmi
 from controllers.settings import ManagerSettings
 from hostler.runtime.plan import AnyController
 
 CATALOG: tuple[Callable[[ManagerSettings], AnyController | None], ...] = (
     lambda settings: vmi.controller(settings) if settings.launcher_enabled else None,
     lambda _: replicaset.CONTROLLER,
+    lambda settings: vm.CONTROLLER if settings.launcher_enabled else None,
 )
 
 

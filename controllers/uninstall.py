@@ -6,6 +6,7 @@ python -m controllers.uninstall [--kubeconfig FILE]
 import asyncio
 import sys
 
+from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
 from hostler.runtime.errors import NotFound
@@ -24,16 +25,19 @@ async def left(kube: Kube, kind: Kind) -> list[str]:
     return [f"{item['metadata']['namespace']}/{item['metadata']['name']}" for item in items]
 
 
-def refusal(sets: list[str], vmis: list[str]) -> str:
+def refusal(vms: list[str], sets: list[str], vmis: list[str]) -> str:
     """What to tell the person who uninstalls; empty when nothing stands against it."""
-    if not sets and not vmis:
+    found = vms + sets + vmis
+    if not found:
         return ""
-    lines = [f"{len(vmis)} VirtualMachineInstances and {len(sets)} replica sets of them still exist:"]
-    lines += [f"  {name}" for name in (sets + vmis)[:SHOWN]]
-    lines += ["  ..."] if len(sets) + len(vmis) > SHOWN else []
+    lines = [
+        f"{len(vms)} VirtualMachines, {len(vmis)} VirtualMachineInstances and {len(sets)} replica sets still exist:"
+    ]
+    lines += [f"  {name}" for name in found[:SHOWN]]
+    lines += ["  ..."] if len(found) > SHOWN else []
     lines += [
         "Hostler is left installed: without it nothing would shut these guests down. Delete them first:",
-        "  kubectl delete vmirs,vmi --all --all-namespaces",
+        "  kubectl delete vm,vmirs,vmi --all --all-namespaces",
         "or uninstall all the same, leaving the guests as they are:",
         "  helm uninstall hostler --no-hooks",
     ]
@@ -43,15 +47,15 @@ def refusal(sets: list[str], vmis: list[str]) -> str:
 async def check(settings: Settings) -> str:
     kube = await connect(settings.kubeconfig, "hostler-uninstall")
     try:
-        sets = await left(kube, VirtualMachineInstanceReplicaSet)
-        return refusal(sets, await left(kube, VirtualMachineInstance))
+        vms, sets = await left(kube, VirtualMachine), await left(kube, VirtualMachineInstanceReplicaSet)
+        return refusal(vms, sets, await left(kube, VirtualMachineInstance))
     finally:
         await kube.close()
 
 
 def main() -> int:
     text = asyncio.run(check(Settings(_cli_parse_args=True)))
-    print(text or "no VirtualMachineInstances are left")
+    print(text or "no VirtualMachines or VirtualMachineInstances are left")
     return 1 if text else 0
 
 

@@ -12,6 +12,7 @@ from controllers.launcher_volumes import claim_name
 from controllers.settings import ManagerSettings
 from hostler.api import cdi, launcher
 from hostler.api.cdi import DataVolume
+from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmi_status import VirtualMachineInstanceCondition
 from hostler.api.meta import Resource
@@ -198,8 +199,16 @@ def ending(vmi: VirtualMachineInstance, seen: Seen, now: datetime) -> Plan:
         return Plan(deletes, status, tuple(Event("SuccessfulDelete", note) for note in notes), courtesy=True)
     if launcher.VMI_FINALIZER not in vmi.metadata.finalizers:
         return Plan()
-    left = [each for each in vmi.metadata.finalizers if each != launcher.VMI_FINALIZER]
+    left = [each for each in vmi.metadata.finalizers if each not in ours(vmi)]
     return Plan((Patch(vmi, {"metadata": {"finalizers": left}}, "release"),))
+
+
+def ours(vmi: VirtualMachineInstance) -> tuple[str, ...]:
+    """The finalizers that are ours to take off: that of the VM's controller, too, when there is no VM to do it."""
+    owner = vmi.metadata.controller
+    if owner is not None and owner.kind == VirtualMachine.kind():
+        return (launcher.VMI_FINALIZER,)
+    return launcher.VMI_FINALIZER, launcher.VM_FINALIZER
 
 
 def finish(vmi: VirtualMachineInstance, end: str, why: Condition, now: datetime) -> Plan:

@@ -113,7 +113,6 @@ DEFINITIONS = (
         ),
         {"status": {}},
         rules=vm.RULES,
-        spec_rules=(),  # an instance type may bring the memory
         limits=VIRTUAL_MACHINE_LIMITS,
     ),
     Definition(

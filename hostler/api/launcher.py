@@ -21,6 +21,7 @@ NODE_NAME = "kubevirt.io/nodeName"  # label on the VMI once it runs on a node
 SCHEDULABLE = "kubevirt.io/schedulable"  # label on nodes
 HEARTBEAT = "kubevirt.io/heartbeat"  # annotation on nodes: RFC 3339 time of the agent's last sign of life
 VMI_FINALIZER = "kubevirt.io/foregroundDeleteVirtualMachine"
+VM_FINALIZER = "kubevirt.io/virtualMachineControllerFinalize"  # on a VM, and on its VMI
 
 # device plugin resources
 KVM = "devices.kubevirt.io/kvm"

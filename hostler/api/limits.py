@@ -108,6 +108,7 @@ VIRTUAL_MACHINE_LIMITS = TEMPLATE_LIMITS | {
     "spec.dataVolumeTemplates": WORD,
     "spec.dataVolumeTemplates[].metadata.name": NAME,
     "spec.runStrategy": WORD,
+    "spec.updateVolumesStrategy": WORD,
     "spec.template.spec.volumes[].dataVolume.name": NAME,
     "spec.template.spec.volumes[].persistentVolumeClaim.claimName": NAME,
 }

@@ -111,7 +111,7 @@ class Applier:
             return True
         meta, kind = parent.metadata, type(parent)
         patch: Raw = {"status": difference}
-        if controller.subresource is None:
+        if controller.subresource is None or controller.shared_status:
             # others write to this status too, and lists are replaced as a whole
             patch["metadata"] = {"resourceVersion": meta.resource_version}
         answer = await self._kube.patch(kind, meta.namespace, meta.name, patch, controller.subresource)

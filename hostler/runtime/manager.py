@@ -35,8 +35,9 @@ async def manage(kube: Kube, controllers: Iterable[AnyController], reporter: str
 
 def watched(controllers: Iterable[AnyController]) -> dict[Kind, str]:
     """Every kind once, owners before what they own; with the label selector that all its watchers agree on."""
-    kinds: dict[Kind, str] = {}
-    for controller in reversed(tuple(controllers)):
+    owners_first = tuple(reversed(tuple(controllers)))
+    kinds: dict[Kind, str] = dict.fromkeys((controller.parent for controller in owners_first), "")
+    for controller in owners_first:
         for kind in (controller.parent, *controller.children, *controller.others):
             kinds[kind] = controller.selectors.get(kind, kinds.get(kind, ""))
     return kinds

@@ -111,6 +111,7 @@ class Controller(Generic[P, S]):
     concerns: Callable[[Resource, Store], Iterable[Key]] = no_concern
     others: tuple[Kind, ...] = ()  # kinds that only `concerns` knows
     subresource: str | None = "status"  # where the status is written
+    shared_status: bool = False  # others write to it, too: ours is refused, and planned anew, if they just did
     pace: float = 0.0  # seconds at least between two visits to one object
     workers: int = 8
     selectors: dict[Kind, str] = field(default_factory=dict)  # label selectors of what is watched

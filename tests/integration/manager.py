@@ -146,9 +146,9 @@ class Place:
         await self.set_pod(pod, "Running", {"running": {}}, ready=True)
         name = pod["metadata"]["annotations"][launcher.DOMAIN]
         ready = {"type": "Ready", "status": "True", "lastTransitionTime": pod["metadata"]["creationTimestamp"]}
-        await self.agent.patch(
-            VirtualMachineInstance, self.namespace, name, {"status": {"phase": "Running", "conditions": [ready]}}
-        )
+        passed = {"phase": "Running", "phaseTransitionTimestamp": pod["metadata"]["creationTimestamp"]}
+        status = {"phase": "Running", "phaseTransitionTimestamps": [passed], "conditions": [ready]}
+        await self.agent.patch(VirtualMachineInstance, self.namespace, name, {"status": status})
 
     async def end(self, pod: Raw, exit_code: int, said: str = "") -> None:
         """The guest, and the pod with it."""

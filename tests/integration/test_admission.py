@@ -828,15 +828,14 @@ def test_selector_that_matches(hostler: ApiServer, selector: Raw) -> None:
 
 
 def test_virtual_machine(hostler: ApiServer) -> None:
-    """Its whole schema is there, but nothing runs it yet."""
-    answer = create(hostler, "default", vm(), dryRun="All")
-    assert answer.causes == [
-        (
-            "spec",
-            "Forbidden: VirtualMachine: not supported by hostler yet; "
-            "create a VirtualMachineInstance or VirtualMachineInstanceReplicaSet",
-        )
-    ]
+    """It gets our finalizer beside the user's, and nothing else."""
+    given = vm()
+    given["metadata"]["finalizers"] = ["example.com/mine"]
+    answer = create(hostler, "default", given, dryRun="All")
+    assert answer.code == 201, answer.message
+    ours = "kubevirt.io/virtualMachineControllerFinalize"
+    assert answer.body["metadata"]["finalizers"] == ["example.com/mine", ours]
+    assert answer.body["spec"] == given["spec"]
 
 
 TEMPLATE = {"metadata": {"name": "dv"}, "spec": {"source": {"blank": {}}}}
@@ -854,6 +853,17 @@ TEMPLATE = {"metadata": {"name": "dv"}, "spec": {"source": {"blank": {}}}}
         ),
         pytest.param({"runStrategy": None}, "spec.runStrategy", "RunStrategy must be specified", id="neither"),
         pytest.param({"runStrategy": "Now"}, "spec.runStrategy", "Invalid RunStrategy (Now)", id="unknown"),
+        pytest.param(
+            {"runStrategy": "WaitAsReceiver"}, "spec.runStrategy", "WaitAsReceiver: not supported by hostler", id="wait"
+        ),
+        pytest.param(
+            {"instancetype": {"name": "u1.small"}}, "spec.instancetype", "not supported by hostler", id="instancetype"
+        ),
+        pytest.param({"preference": {"name": "x"}}, "spec.preference", "not supported by hostler", id="preference"),
+        pytest.param(
+            {"updateVolumesStrategy": "Migration"}, "spec.updateVolumesStrategy", "not supported by hostler", id="move"
+        ),
+        pytest.param({"template": {}}, "spec.template.spec", "missing virtual machine template.", id="no template"),
         pytest.param(
             {"dataVolumeTemplates": [TEMPLATE]},
             "spec.dataVolumeTemplates",

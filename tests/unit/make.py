@@ -7,6 +7,7 @@ from typing import Any
 
 from hostler.api import launcher
 from hostler.api.cdi import DataVolume
+from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
 from hostler.api.objects import PersistentVolumeClaim, Pod
@@ -57,9 +58,10 @@ def vmi(name: str = "web", phase: str = "Pending", ready: bool | tuple[bool, str
     """A VMI; `of` its replica set, `spec` beside memory, `ended` seconds ago."""
     of, spec, ended = more.pop("of", None), more.pop("spec", {}), more.pop("ended", None)
     known = more.pop("status_conditions", [])
+    kind = more.pop("kind", "VirtualMachineInstanceReplicaSet")
     guarded = {"finalizers": [launcher.VMI_FINALIZER], "labels": {"app": "web"}}
     body = {
-        "metadata": meta(name, **{**guarded, "ownerReferences": owner(of, "VirtualMachineInstanceReplicaSet"), **more}),
+        "metadata": meta(name, **{**guarded, "ownerReferences": owner(of, kind), **more}),
         "spec": {"domain": {"devices": {}, "memory": {"guest": "128Mi"}}} | spec,
     }
     if phase:
@@ -69,6 +71,31 @@ def vmi(name: str = "web", phase: str = "Pending", ready: bool | tuple[bool, str
             "phaseTransitionTimestamps": since,
             "conditions": [*conditions(Ready=ready), *known],
         }
+    return VirtualMachineInstance.read(body)
+
+
+def vm(strategy: str | None = "Always", name: str = "web", **more: Any) -> Any:
+    """A VM; `running` instead of a strategy, `template` metadata, `spec` beside memory, `status`, `more_spec`."""
+    running, template, status = more.pop("running", None), more.pop("template", {}), more.pop("status", None)
+    instance = {"domain": {"devices": {}, "memory": {"guest": "128Mi"}}} | more.pop("spec", {})
+    spec: Raw = {"template": {"metadata": {"labels": {"app": "web"}} | template, "spec": instance}}
+    spec |= {"runStrategy": strategy} if running is None else {"running": running}
+    spec |= more.pop("more_spec", {})
+    metadata = {"finalizers": [launcher.VM_FINALIZER], "generation": 1, **more}
+    kept = {key: value for key, value in (status or {}).items() if value is not None}  # as a merge patch leaves it
+    body = {"metadata": meta(name, **metadata), "spec": spec} | ({"status": kept} if kept else {})
+    return VirtualMachine.read(body)
+
+
+def vm_vmi(phase: str = "Running", **more: Any) -> Any:
+    """The instance of that VM; `ran`: it was Running once."""
+    ran, marks = more.pop("ran", False), [launcher.VMI_FINALIZER, launcher.VM_FINALIZER]
+    found = vmi("web", phase, **{"of": "web", "kind": "VirtualMachine", "finalizers": marks, **more})
+    if not ran:
+        return found
+    body = found.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    passed = body["status"]["phaseTransitionTimestamps"]
+    passed.insert(0, {"phase": "Running", "phaseTransitionTimestamp": ago(60)})
     return VirtualMachineInstance.read(body)
 
 

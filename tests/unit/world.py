@@ -160,7 +160,10 @@ def run(world: World, pod: Pod) -> None:
     vmi = next((each for each in world.all(VirtualMachineInstance) if each.metadata.name == name), None)
     if vmi is not None and vmi.status.phase in ("Pending", "Scheduling"):
         ready = {"type": "Ready", "status": "True", "lastTransitionTime": stamp(world.now)}
-        world.change(vmi, {"status": {"phase": "Running", "conditions": [ready]}})
+        passed = [each.model_dump(by_alias=True) for each in vmi.status.phase_transition_timestamps]
+        passed.append({"phase": "Running", "phaseTransitionTimestamp": stamp(world.now)})
+        status = {"phase": "Running", "phaseTransitionTimestamps": passed, "conditions": [ready]}
+        world.change(vmi, {"status": status})
 
 
 def end(world: World, pod: Pod, phase: str) -> None:

@@ -2,6 +2,7 @@
 
 from hostler.api.rules.replicaset import TEMPLATE_LABELS
 from hostler.api.rules.rule import Check, Rule, each, formatted
+from hostler.api.support import MESSAGE
 
 RUN_STRATEGIES = ("Always", "Halted", "Manual", "RerunOnFailure", "Once", "WaitAsReceiver")
 REFERENCED = (
@@ -9,6 +10,12 @@ REFERENCED = (
     "(has(v.dataVolume) && v.dataVolume.name == t.metadata.name) "
     "|| (has(v.persistentVolumeClaim) && v.persistentVolumeClaim.claimName == t.metadata.name))"
 )
+
+
+def never(field: str, holds: str = "false") -> Rule:
+    """A field of the VM that is refused, but for values that ask for nothing."""
+    return Rule(f"spec.{field}", holds, f"spec.{field}: {MESSAGE}", reason="FieldValueForbidden")
+
 
 RULES = (
     Rule(
@@ -41,13 +48,11 @@ RULES = (
         over="self.dataVolumeTemplates",
     ),
     TEMPLATE_LABELS,
-    # No controller runs VirtualMachines yet: one that is stored and never starts would be worse than none.
-    Rule(
-        "",
-        "self.kind != 'VirtualMachine'",
-        "VirtualMachine: not supported by hostler yet; "
-        "create a VirtualMachineInstance or VirtualMachineInstanceReplicaSet",
-        field=".spec",
-        reason="FieldValueForbidden",
-    ),
+    Rule("spec.template", "has(self.spec)", "missing virtual machine template.", field=".spec"),
+    # known to the API, and not carried out yet
+    Rule("spec.runStrategy", "self != 'WaitAsReceiver'", f"spec.runStrategy: WaitAsReceiver: {MESSAGE}"),
+    never("instancetype"),
+    never("preference"),
+    never("dataVolumeTemplates", "size(self) == 0"),
+    never("updateVolumesStrategy", "self in ['', 'Replacement']"),
 )

@@ -10,7 +10,7 @@ from hostler.runtime.manager import watched
 @pytest.mark.parametrize(
     ("enabled", "names"),
     [
-        pytest.param("true", ["vmi", "replicaset"], id="whole"),
+        pytest.param("true", ["vmi", "replicaset", "vm"], id="whole"),
         pytest.param("false", ["replicaset"], id="on top of KubeVirt"),
     ],
 )
@@ -28,18 +28,14 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_owners_are_listed_before_what_they_own() -> None:
     kinds = [kind.plural for kind in watched(controllers(ManagerSettings()))]
-    assert kinds == [
-        "virtualmachineinstancereplicasets",
-        "virtualmachineinstances",
-        "pods",
-        "persistentvolumeclaims",
-        "datavolumes",
-    ]
+    owners = ["virtualmachines", "virtualmachineinstancereplicasets", "virtualmachineinstances"]
+    assert kinds == [*owners, "persistentvolumeclaims", "pods", "datavolumes"]
 
 
 def test_only_launcher_pods_are_watched() -> None:
     selectors = {kind.plural: labels for kind, labels in watched(controllers(ManagerSettings())).items()}
     assert selectors == {
+        "virtualmachines": "",
         "virtualmachineinstancereplicasets": "",
         "virtualmachineinstances": "",
         "pods": "kubevirt.io=virt-launcher",

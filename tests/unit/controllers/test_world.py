@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controllers import replicaset, vmi
+from controllers import replicaset, vm, vmi
 from controllers.settings import ManagerSettings
+from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
 from hostler.api.objects import Pod
+from hostler.runtime.conditions import stamp
 from tests.unit import make
 from tests.unit.world import World, end
 
@@ -149,3 +151,105 @@ def one_pod_each(made: World) -> None:
     owners = [pod.metadata.controller.uid for pod in made.all(Pod)]
     assert len(owners) == len(set(owners))
     assert set(owners) <= {each.metadata.uid for each in made.all(VirtualMachineInstance)}
+
+
+VMS = vm.CONTROLLER
+
+
+def machine(strategy: str) -> World:
+    made = World([VMS, VMIS])
+    made.add(make.vm(strategy))
+    made.settle()
+    return made
+
+
+def the_vm(made: World) -> Any:
+    (found,) = made.all(VirtualMachine)
+    return found
+
+
+def ended(strategy: str, phase: str) -> World:
+    made = machine(strategy)
+    end(made, made.all(Pod)[0], phase)
+    return made
+
+
+def restarted() -> World:
+    made = machine("Manual")
+    made.change(the_vm(made), {"status": {"stateChangeRequests": [{"action": "Start"}]}})
+    made.settle()
+    uid = made.all(VirtualMachineInstance)[0].metadata.uid
+    made.change(
+        the_vm(made), {"status": {"stateChangeRequests": [{"action": "Stop", "uid": uid}, {"action": "Start"}]}}
+    )
+    return made
+
+
+def turned(strategy: str, to: str) -> World:
+    made = machine(strategy)
+    made.change(the_vm(made), {"spec": {"runStrategy": to}})
+    return made
+
+
+def removed() -> World:
+    made = machine("Always")
+    made.delete(the_vm(made))
+    return made
+
+
+def fresh(strategy: str) -> World:
+    made = World([VMS, VMIS])
+    made.add(make.vm(strategy))
+    return made
+
+
+MACHINES: dict[str, tuple[Callable[[], World], str]] = {
+    "a new VM": (lambda: fresh("Always"), "Running"),
+    "it powered off": (lambda: ended("Always", "Succeeded"), "Running"),
+    "it crashed": (lambda: ended("RerunOnFailure", "Failed"), "Running"),
+    "it shut down": (lambda: ended("RerunOnFailure", "Succeeded"), "Stopped"),
+    "Once is enough": (lambda: ended("Once", "Failed"), "Stopped"),
+    "restart": (restarted, "Running"),
+    "halt": (lambda: turned("Always", "Halted"), "Stopped"),
+    "start": (lambda: turned("Halted", "RerunOnFailure"), "Running"),
+    "deleted": (removed, ""),
+}
+
+
+@pytest.mark.parametrize(("scene", "word"), MACHINES.values(), ids=MACHINES)
+def test_a_vm_comes_to_rest_wherever_its_plan_is_cut(scene: Callable[[], World], word: str) -> None:
+    for rounds in range(3):
+        for cut in range(4):
+            made = scene()
+            for _ in range(rounds):
+                made.round()
+            if found := made.all(VirtualMachine):
+                made.visit(VMS, found[0], cut)
+            made.settle()
+            assert [each.status.printable_status for each in made.all(VirtualMachine)] == ([word] if word else [])
+            one_pod_each(made)
+
+
+def test_few_writes_a_vm() -> None:
+    """Its instance and its pod, and twice its status: Starting and Running."""
+    made = machine("Always")
+    assert made.writes <= 4
+    before = made.writes
+    made.round()
+    assert made.writes == before
+
+
+def test_a_start_that_fails_is_tried_ever_later() -> None:
+    made = machine("Always")
+    starts = []
+    for _ in range(30):
+        made.round()
+        for pod in made.all(Pod):
+            made.vanish(pod)
+        for each in made.all(VirtualMachineInstance):
+            if each.status.phase == "Running":
+                passed = [{"phase": "Failed", "phaseTransitionTimestamp": stamp(made.now)}]
+                made.change(each, {"status": {"phase": "Failed", "phaseTransitionTimestamps": passed}})
+        failure = the_vm(made).status.start_failure
+        starts.append(failure.consecutive_fail_count if failure else 0)
+    assert 3 <= starts[-1] <= 12

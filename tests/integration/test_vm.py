@@ -1,0 +1,210 @@
+"""VirtualMachines on a real API server, with the chart's policies and rights; nodes are stand-ins."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from hostler.api.kubevirt.vm import VirtualMachine as VM
+from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
+from hostler.api.objects import Pod
+from tests.integration.manager import Manager, Place
+from tests.integration.test_controllers import apis, at_rest, collector, empty, hello, manager, place
+
+__all__ = ["apis", "collector", "manager", "place"]
+
+ENDS = '{"reason": "GuestCrashed", "message": "panic"}'
+
+
+def machine(strategy: str = "Always") -> dict[str, Any]:
+    return {"runStrategy": strategy, "template": hello(1)["template"]}
+
+
+@pytest.fixture
+async def shop(place: Place) -> Any:
+    """A place that is left without VMs."""
+    yield place
+    for name in await place.names(VM):
+        await place.delete(VM, name)
+    await place.until("no VM is left", lambda: none_left(place))
+
+
+async def none_left(place: Place) -> bool:
+    return not await place.all(VM) and await empty(place)
+
+
+async def says(place: Place, word: str) -> None:
+    async def so() -> bool:
+        return (await place.get(VM, "db")).get("status", {}).get("printableStatus") == word
+
+    await place.until(f"it says {word}", so)
+
+
+async def ask(place: Place, *requests: dict[str, str]) -> None:
+    await place.user.patch(VM, place.namespace, "db", {"status": {"stateChangeRequests": list(requests)}}, "status")
+
+
+async def turn(place: Place, strategy: str) -> None:
+    await place.user.patch(VM, place.namespace, "db", {"spec": {"runStrategy": strategy}})
+
+
+async def guest(place: Place) -> str:
+    """UID of the one instance."""
+    (vmi,) = await place.all(VMI)
+    return str(vmi["metadata"]["uid"])
+
+
+async def test_from_create_to_running_in_few_writes(shop: Place, manager: Manager) -> None:
+    before = await at_rest(manager)
+    await shop.create(VM, "db", machine())
+    await says(shop, "Running")
+    await asyncio.sleep(1)
+    made = {key: count - before.get(key, 0) for key, count in manager.writes().items()}
+    made = {key: count for key, count in made.items() if count}
+    # the user's create and the agent's report are not the manager's
+    assert sum(made.values()) + 2 <= 8, made
+    assert made["POST virtualmachineinstances"] == made["POST pods"] == 1
+    status = (await shop.get(VM, "db"))["status"]
+    assert (status["created"], status["ready"], status["runStrategy"]) == (True, True, "Always")
+    rest = manager.writes()
+    await asyncio.sleep(3)
+    assert manager.writes() == rest, "a VM at rest costs nothing"
+
+
+async def test_always_replaces_a_guest_that_powers_off(shop: Place) -> None:
+    await shop.create(VM, "db", machine())
+    await says(shop, "Running")
+    first = await guest(shop)
+    (pod,) = await shop.all(Pod)
+    await shop.end(pod, 0)
+
+    async def another() -> bool:
+        return await shop.all_run(1) and await guest(shop) != first
+
+    await shop.until("another guest runs", another)
+    await says(shop, "Running")
+
+
+async def test_halted_stays_off_and_starts_when_asked(shop: Place) -> None:
+    await shop.create(VM, "db", machine("Halted"))
+    await says(shop, "Stopped")
+    ready = await shop.condition(VM, "db", "Ready")
+    assert ready is not None
+    assert (ready["status"], ready["reason"]) == ("False", "VMINotExists")
+    assert await shop.names(VMI) == []
+    await ask(shop, {"action": "Start"})
+    await says(shop, "Running")
+    assert (await shop.get(VM, "db"))["spec"]["runStrategy"] == "Always"
+    await turn(shop, "Halted")
+    await says(shop, "Stopped")
+    assert await empty(shop)
+
+
+async def test_manual_start_restart_and_stop(shop: Place) -> None:
+    await shop.create(VM, "db", machine("Manual"))
+    await says(shop, "Stopped")
+    await ask(shop, {"action": "Start"})
+    await says(shop, "Running")
+    first = await guest(shop)
+    await ask(shop, {"action": "Stop", "uid": first}, {"action": "Start"})
+
+    async def restarted() -> bool:
+        return await shop.all_run(1) and await guest(shop) != first
+
+    await shop.until("another guest runs", restarted)
+    await says(shop, "Running")
+    assert "stateChangeRequests" not in (await shop.get(VM, "db"))["status"]
+    await ask(shop, {"action": "Stop", "uid": await guest(shop)})
+    await says(shop, "Stopped")
+
+
+async def test_rerun_on_failure(shop: Place) -> None:
+    await shop.create(VM, "db", machine("RerunOnFailure"))
+    await says(shop, "Running")
+    first = await guest(shop)
+    (pod,) = await shop.all(Pod)
+    await shop.end(pod, 1, ENDS)
+
+    async def another() -> bool:
+        return await shop.all_run(1) and await guest(shop) != first
+
+    await shop.until("another guest runs", another)
+    (pod,) = await shop.all(Pod)
+    await shop.end(pod, 0)
+    await says(shop, "Stopped")
+    await asyncio.sleep(1)
+    assert await shop.phases() == ["Succeeded"]
+
+
+async def test_a_guest_that_does_not_start_is_held_back(shop: Place) -> None:
+    shop.nodes_run = False
+    await shop.create(VM, "db", machine())
+    await shop.until("its pod", lambda: shop.names(Pod))
+    (pod,) = await shop.all(Pod)
+    await shop.end(pod, 1, ENDS)
+    await says(shop, "CrashLoopBackOff")
+    failure = (await shop.get(VM, "db"))["status"]["startFailure"]
+    assert failure["consecutiveFailCount"] == 1
+    assert failure["retryAfterTimestamp"]
+    await turn(shop, "Halted")
+    await says(shop, "Stopped")
+    assert "startFailure" not in (await shop.get(VM, "db"))["status"]
+
+
+async def test_a_changed_template_is_told(shop: Place) -> None:
+    await shop.create(VM, "db", machine())
+    await says(shop, "Running")
+    change = {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 7}}}}
+    await shop.user.patch(VM, shop.namespace, "db", change)
+    await shop.until("it asks for a restart", lambda: shop.condition(VM, "db", "RestartRequired"))
+    status = (await shop.get(VM, "db"))["status"]
+    assert (status["observedGeneration"], status["desiredGeneration"]) == (1, 2)
+    await ask(shop, {"action": "Stop", "uid": await guest(shop)})
+
+    async def forgotten() -> bool:
+        return await shop.condition(VM, "db", "RestartRequired") is None
+
+    await shop.until("it is what it should be", forgotten)
+    await says(shop, "Running")
+
+
+async def test_orphans_are_left_and_taken_over(shop: Place) -> None:
+    await shop.create(VM, "db", machine())
+    await says(shop, "Running")
+    first = await guest(shop)
+    await shop.delete(VM, "db", "Orphan")
+
+    async def orphaned() -> bool:
+        return not await shop.all(VM) and not (await shop.get(VMI, "db"))["metadata"].get("ownerReferences")
+
+    await shop.until("the guest is alone", orphaned)
+    await shop.create(VM, "db", machine())
+    await says(shop, "Running")
+    assert await guest(shop) == first
+
+
+async def test_an_orphan_can_be_deleted(shop: Place) -> None:
+    await shop.create(VM, "db", machine())
+    await says(shop, "Running")
+    await shop.delete(VM, "db", "Orphan")
+
+    async def orphaned() -> bool:
+        return not (await shop.get(VMI, "db"))["metadata"].get("ownerReferences")
+
+    await shop.until("the guest is alone", orphaned)
+    await shop.delete(VMI, "db")
+    await shop.until("nothing is left", lambda: empty(shop))
+
+
+async def test_an_instance_of_somebody_else_is_told(shop: Place) -> None:
+    await shop.create(VM, "x", machine("Halted"))
+    theirs = (await shop.get(VM, "x"))["metadata"]
+    owner = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "name": "x", "uid": theirs["uid"]}
+    await shop.create(VMI, "db", hello(1)["template"]["spec"], ownerReferences=[owner | {"controller": True}])
+    await shop.create(VM, "db", machine())
+    await shop.until("it says so", lambda: shop.condition(VM, "db", "Failure"))
+    trouble = await shop.condition(VM, "db", "Failure")
+    assert trouble is not None
+    assert "belongs to VirtualMachine x" in trouble["message"]
+    await shop.delete(VMI, "db")
+    await says(shop, "Running")
