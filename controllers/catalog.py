@@ -9,7 +9,7 @@ from hostler.runtime.plan import AnyController
 CATALOG: tuple[Callable[[ManagerSettings], AnyController | None], ...] = (
     lambda settings: vmi.controller(settings) if settings.launcher_enabled else None,
     lambda _: replicaset.CONTROLLER,
-    lambda settings: vm.CONTROLLER if settings.launcher_enabled else None,
+    lambda settings: vm.controller(settings) if settings.launcher_enabled else None,
 )
 
 

@@ -1,15 +1,17 @@
 """VirtualMachine: a guest that outlives its runs; its run strategy says when there is an instance of it."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from functools import partial
 
-from controllers import vm_instance, vm_status
-from controllers.launcher_volumes import claim_name
+from controllers import vm_disks, vm_instance, vm_status
+from controllers.settings import ManagerSettings
 from controllers.vm_instance import dying, final, phase
 from controllers.vm_status import Prospect, request_kind, run_strategy
 from hostler.api import launcher
+from hostler.api.cdi import DataVolume
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.meta import Resource
@@ -29,7 +31,8 @@ class Seen:
     """What there is of a VM in the cluster."""
 
     vmi: VirtualMachineInstance | None = None  # the one of its name, whoever owns it
-    claims: Mapping[str, PersistentVolumeClaim] | None = None
+    claims: vm_disks.Claims = field(default_factory=dict)
+    volumes: vm_disks.Volumes = field(default_factory=dict)
 
 
 class Wish(Enum):
@@ -43,24 +46,25 @@ class Wish(Enum):
 
 def look(store: Store, vm: VirtualMachine) -> Seen:
     namespace = vm.metadata.namespace
-    names = filter(None, map(claim_name, vm.spec.template.spec.volumes if vm.spec.template.spec else ()))
+    names = vm_disks.names(vm)
     claims = {name: claim for name in names if (claim := store.get(PersistentVolumeClaim, (namespace, name)))}
-    return Seen(store.get(VirtualMachineInstance, (namespace, vm.metadata.name)), claims)
+    volumes = {name: volume for name in names if (volume := store.get(DataVolume, (namespace, name)))}
+    return Seen(store.get(VirtualMachineInstance, (namespace, vm.metadata.name)), claims, volumes)
 
 
 def others(changed: Resource, store: Store) -> Iterable[Key]:
-    """An instance concerns the VM of its name, whoever owns it; a claim the VMs that use it."""
+    """An instance concerns the VM of its name, whoever owns it; a claim, and what fills it, the VMs that use it."""
     namespace, name = changed.metadata.namespace, changed.metadata.name
     if isinstance(changed, VirtualMachineInstance):
         if store.get(VirtualMachine, (namespace, name)):
             yield namespace, name
-    elif isinstance(changed, PersistentVolumeClaim):
+    elif isinstance(changed, PersistentVolumeClaim | DataVolume):
         for vm in store.within(VirtualMachine, namespace):
-            if vm.spec.template.spec and name in map(claim_name, vm.spec.template.spec.volumes):
+            if name in vm_disks.names(vm):
                 yield namespace, vm.metadata.name
 
 
-def plan(vm: VirtualMachine, seen: Seen, now: datetime) -> Plan:
+def plan(vm: VirtualMachine, seen: Seen, now: datetime, *, disks: bool = True) -> Plan:
     """Guard the VM, make sure that the instance of its name is its own, and run it."""
     vmi = seen.vmi
     if vm.metadata.deletion_timestamp:
@@ -69,12 +73,17 @@ def plan(vm: VirtualMachine, seen: Seen, now: datetime) -> Plan:
         return Plan((guard(vm),))
     if vmi is not None and not owns(vm, vmi):
         return take_over(vm, vmi)
+    if vm.spec.data_volume_templates and not disks:
+        why = "spec.dataVolumeTemplates: there are no DataVolumes here; install hostler with disks.enabled=true"
+        raise Terminal("FailedDataVolumeCreate", why)
     return run(vm, seen, now)
 
 
 def run(vm: VirtualMachine, seen: Seen, now: datetime) -> Plan:
-    """Make or delete the instance as the run strategy and the requests want it, and report."""
+    """Make the disks; make or delete the instance as the run strategy and the requests want it; report."""
     requests = vm_status.open_requests(vm, seen.vmi)
+    if creates := vm_disks.missing(vm, seen.volumes, seen.claims):
+        return Plan(creates, events=tuple(map(vm_disks.created, creates)))
     wish = STRATEGIES[run_strategy(vm)](vm, seen.vmi, requests)
     if wish is Wish.START:
         return start(vm, seen, requests, now)
@@ -173,18 +182,31 @@ def start_asked(requests: Requests) -> bool:
 
 
 def start(vm: VirtualMachine, seen: Seen, requests: Requests, now: datetime) -> Plan:
-    """An instance, unless the last ones failed to start: then after a pause."""
+    """An instance; but not before its disks are whole, nor soon after one that failed to start."""
     pause = vm_status.pause_left(vm, now)
-    if pause > 0:
-        # who waits keeps the wish: a strategy that starts once does not forget that it has not
-        kept = requests or [START_REQUEST] if run_strategy(vm) == "RerunOnFailure" else requests
-        return Plan(status=vm_status.status(vm, Prospect(seen.vmi, seen.claims or {}), kept, now), requeue_after=pause)
+    if pause > 0 or vm_disks.filling(seen.volumes):
+        return wait(vm, seen, requests, now, pause)
     paused = start_asked(requests) and requests[0].get("data", {}).get("paused") == "true"
     create = Create(VirtualMachineInstance, vm_instance.body(vm, conditions.stamp(now), paused=paused))
-    prospect = Prospect(None, seen.claims or {}, starting=True)
+    prospect = Prospect(None, seen.claims, seen.volumes, starting=True)
     note = f"Started the virtual machine by creating the new virtual machine instance {vm.metadata.name}"
     left = requests[1:] if start_asked(requests) else requests
     return Plan((create,), vm_status.status(vm, prospect, left, now), (Event("SuccessfulCreate", note),))
+
+
+def wait(vm: VirtualMachine, seen: Seen, requests: Requests, now: datetime, pause: float) -> Plan:
+    """Who waits keeps the wish: a strategy that starts once does not forget that it has not."""
+    kept = requests or [START_REQUEST] if run_strategy(vm) == "RerunOnFailure" else requests
+    status = vm_status.status(vm, Prospect(seen.vmi, seen.claims, seen.volumes), kept, now)
+    return Plan(status=status, events=bad_news(vm, seen), requeue_after=pause or None)
+
+
+def bad_news(vm: VirtualMachine, seen: Seen) -> tuple[Event, ...]:
+    """A disk that cannot be filled, told once."""
+    bad = vm_disks.broken(seen.volumes)
+    if bad is None or (vm.status and vm.status.printable_status == "DataVolumeError"):
+        return ()
+    return (Event("FailedDataVolumeImport", f"DataVolume {bad.metadata.name} failed to import disk image", "Warning"),)
 
 
 def stop(vm: VirtualMachine, vmi: VirtualMachineInstance, requests: Requests, now: datetime) -> Plan:
@@ -203,8 +225,8 @@ def follow(vm: VirtualMachine, seen: Seen, requests: Requests, now: datetime) ->
         new = vm.status is None or vm.status.run_strategy != "RerunOnFailure"
         requests = [START_REQUEST] if phase(vmi) == "Failed" or (new and dying(vmi)) else []
     actions = release(vm, vmi) if vmi is not None and dying(vmi) else ()
-    prospect = Prospect(vmi, seen.claims or {})
-    return Plan(actions, vm_status.status(vm, prospect, requests, now), news(vm, vmi))
+    prospect = Prospect(vmi, seen.claims, seen.volumes)
+    return Plan(actions, vm_status.status(vm, prospect, requests, now), news(vm, vmi) + bad_news(vm, seen))
 
 
 def news(vm: VirtualMachine, vmi: VirtualMachineInstance | None) -> tuple[Event, ...]:
@@ -244,24 +266,33 @@ def let_go(vmi: VirtualMachineInstance) -> tuple[Action, ...]:
 
 def failed(vm: VirtualMachine, _plan: Plan, failure: Failure, now: datetime) -> Plan:
     """The instance was refused, by the API server or before it was asked."""
-    if isinstance(failure.error, Terminal):
-        reason, why = failure.error.reason, failure.error.message
-    else:
-        reason, why = "FailedCreate", f"Error creating virtual machine instance: {failure.error}"
+    reason, why = refusal(failure)
     told = vm_status.trouble(vm, reason, why, now)
     known = next((each for each in vm.status.conditions if each.type == "Failure"), None) if vm.status else None
     is_news = known is None or known.message != why
     return Plan(status=told, events=(Event(reason, why, "Warning"),) if is_news else ())
 
 
-CONTROLLER = Controller(
-    name="vm",
-    parent=VirtualMachine,
-    children=(VirtualMachineInstance,),
-    others=(PersistentVolumeClaim,),
-    look=look,
-    plan=plan,
-    failed=failed,
-    concerns=others,
-    shared_status=True,  # the gateway writes requests there
-)
+def refusal(failure: Failure) -> tuple[str, str]:
+    """Reason and message, in KubeVirt's words."""
+    match failure:
+        case Failure(error=Terminal(reason=reason, message=message)):
+            return reason, message
+        case Failure(action=Create(kind, body)) if kind is DataVolume:
+            return "FailedDataVolumeCreate", f"Error creating DataVolume {body['metadata']['name']}: {failure.error}"
+    return "FailedCreate", f"Error creating virtual machine instance: {failure.error}"
+
+
+def controller(settings: ManagerSettings) -> Controller[VirtualMachine, Seen]:
+    children = (VirtualMachineInstance, DataVolume) if settings.data_volumes else (VirtualMachineInstance,)
+    return Controller(
+        name="vm",
+        parent=VirtualMachine,
+        children=children,
+        others=(PersistentVolumeClaim,),
+        look=look,
+        plan=partial(plan, disks=settings.data_volumes),
+        failed=failed,
+        concerns=others,
+        shared_status=True,  # the gateway writes requests there
+    )

@@ -1,16 +1,14 @@
 """What a VirtualMachine says of itself: KubeVirt's words, in KubeVirt's order of precedence. Pure."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from controllers import vm_instance
-from controllers.launcher_volumes import claim_name
+from controllers import vm_disks, vm_instance
 from controllers.vm_instance import dying, final, phase
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmi_status import VirtualMachineInstanceCondition
-from hostler.api.objects import PersistentVolumeClaim
 from hostler.runtime import conditions, names
 from hostler.runtime.conditions import Condition
 from hostler.runtime.protocol import Raw
@@ -27,7 +25,8 @@ class Prospect:
     """How things will be when the plan is carried out."""
 
     vmi: VirtualMachineInstance | None
-    claims: Mapping[str, PersistentVolumeClaim] = field(default_factory=dict)
+    claims: vm_disks.Claims = field(default_factory=dict)
+    volumes: vm_disks.Volumes = field(default_factory=dict)
     starting: bool = False  # an instance is being made
     stopping: bool = False  # the instance is being deleted
 
@@ -178,13 +177,11 @@ def migrating(vmi: VirtualMachineInstance) -> bool:
     return state is not None and not state.completed and state.start_timestamp is not None
 
 
-def unbound(vm: VirtualMachine, to_be: Prospect) -> bool:
+def unbound(to_be: Prospect) -> bool:
     """A claim of the guest has no volume yet."""
     if to_be.vmi is None and not to_be.starting:
         return False
-    volumes = vm.spec.template.spec.volumes if vm.spec.template.spec else ()
-    claims = (to_be.claims.get(name) for volume in volumes if (name := claim_name(volume)))
-    return any(claim is not None and claim.status.phase != "Bound" for claim in claims)
+    return any(claim.status.phase != "Bound" for claim in to_be.claims.values())
 
 
 def unready(vmi: VirtualMachineInstance) -> bool:
@@ -203,8 +200,10 @@ def printable(vm: VirtualMachine, to_be: Prospect, *, failing: bool) -> str:
         ("Paused", lambda: vmi is not None and alive and said(vmi, "Paused", "True") is not None),
         ("Running", lambda: vmi is not None and phase(vmi) == "Running"),
         ("ErrorPvcNotFound", lambda: coming and stuck(vmi, "FailedPvcNotFound")),
+        ("DataVolumeError", lambda: vm_disks.broken(to_be.volumes) is not None),
         ("ErrorUnschedulable", lambda: coming and unschedulable(vmi)),
-        ("WaitingForVolumeBinding", lambda: coming and unbound(vm, to_be)),
+        ("Provisioning", lambda: vm_disks.filling(to_be.volumes) is not None),
+        ("WaitingForVolumeBinding", lambda: coming and unbound(to_be)),
         ("ErrImagePull", lambda: coming and stuck(vmi, "ErrImagePull")),
         ("ImagePullBackOff", lambda: coming and stuck(vmi, "ImagePullBackOff")),
         ("Starting", lambda: coming),

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from hostler.api.cdi import DataVolume
 from hostler.api.kubevirt.vm import VirtualMachine as VM
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
-from hostler.api.objects import Pod
+from hostler.api.objects import PersistentVolumeClaim, Pod
 from tests.integration.manager import Manager, Place
 from tests.integration.test_controllers import apis, at_rest, collector, empty, hello, manager, place
 
@@ -208,3 +209,39 @@ async def test_an_instance_of_somebody_else_is_told(shop: Place) -> None:
     assert "belongs to VirtualMachine x" in trouble["message"]
     await shop.delete(VMI, "db")
     await says(shop, "Running")
+
+
+def with_disk(strategy: str = "Always") -> dict[str, Any]:
+    made = machine(strategy)
+    spec = made["template"]["spec"]
+    spec["domain"]["devices"]["disks"].append({"name": "data", "disk": {"bus": "virtio"}})
+    spec["volumes"].append({"name": "data", "dataVolume": {"name": "db-data"}})
+    storage = {"resources": {"requests": {"storage": "1Gi"}}}
+    template = {"metadata": {"name": "db-data"}, "spec": {"source": {"blank": {}}, "storage": storage}}
+    return made | {"dataVolumeTemplates": [template]}
+
+
+async def fill(place: Place, phase: str) -> None:
+    """What the controller of DataVolumes does."""
+    await place.user.patch(DataVolume, place.namespace, "db-data", {"status": {"phase": phase}}, "status")
+
+
+async def test_disks_are_made_and_waited_for(shop: Place) -> None:
+    await shop.create(VM, "db", with_disk())
+    await shop.until("its disk", lambda: shop.names(DataVolume))
+    (disk,) = await shop.all(DataVolume)
+    assert disk["metadata"]["ownerReferences"][0]["name"] == "db"
+    await says(shop, "Provisioning")
+    await fill(shop, "Failed")
+    await says(shop, "DataVolumeError")
+    assert await shop.names(VMI) == []
+    storage = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    await shop.create(PersistentVolumeClaim, "db-data", storage)
+    await fill(shop, "Succeeded")
+    await says(shop, "Running")
+    await shop.delete(VM, "db")
+
+    async def gone() -> bool:
+        return await shop.names(DataVolume) == []
+
+    await shop.until("the disk goes with its VM", gone)

@@ -53,6 +53,5 @@ RULES = (
     Rule("spec.runStrategy", "self != 'WaitAsReceiver'", f"spec.runStrategy: WaitAsReceiver: {MESSAGE}"),
     never("instancetype"),
     never("preference"),
-    never("dataVolumeTemplates", "size(self) == 0"),
     never("updateVolumesStrategy", "self in ['', 'Replacement']"),
 )

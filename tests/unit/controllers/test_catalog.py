@@ -29,7 +29,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_owners_are_listed_before_what_they_own() -> None:
     kinds = [kind.plural for kind in watched(controllers(ManagerSettings()))]
     owners = ["virtualmachines", "virtualmachineinstancereplicasets", "virtualmachineinstances"]
-    assert kinds == [*owners, "persistentvolumeclaims", "pods", "datavolumes"]
+    assert kinds == [*owners, "datavolumes", "persistentvolumeclaims", "pods"]
 
 
 def test_only_launcher_pods_are_watched() -> None:

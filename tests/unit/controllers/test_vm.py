@@ -14,7 +14,7 @@ from hostler.runtime.errors import Forbidden, Terminal
 from hostler.runtime.plan import Create, Failure, Plan
 from hostler.runtime.store import Store
 from tests.unit import make
-from tests.unit.make import NOON, claim, said, verbs, vm, vm_vmi
+from tests.unit.make import NOON, claim, data_volume, said, verbs, vm, vm_vmi
 
 EARLY = {"startFailure": {"consecutiveFailCount": 1, "lastFailedVMIUID": "uid-web", "retryAfterTimestamp": make.ago(1)}}
 LATER = {"startFailure": EARLY["startFailure"] | {"retryAfterTimestamp": make.ago(-60)}}
@@ -31,8 +31,8 @@ def asked(*requests: dict[str, Any], **more: Any) -> dict[str, Any]:
 START = {"action": "Start"}
 
 
-def plan_of(vm: Any, vmi: Any = None, claims: Any = None) -> Plan:
-    return plan(vm, Seen(vmi, claims or {}), NOON)
+def plan_of(vm: Any, vmi: Any = None, claims: Any = None, volumes: Any = None) -> Plan:
+    return plan(vm, Seen(vmi, claims or {}, volumes or {}), NOON)
 
 
 @pytest.mark.parametrize(
@@ -335,6 +335,71 @@ def test_events() -> None:
     assert [event.reason for event in plan_of(vm("Halted"), vm_vmi()).events] == ["SuccessfulDelete"]
 
 
+TEMPLATE = {"metadata": {"name": "data", "labels": {"a": "b"}}, "spec": {"source": {"blank": {}}, "storage": {}}}
+WITH_DISK: Any = {"spec": {"volumes": [{"name": "data", "dataVolume": {"name": "data"}}]}}
+WITH_DISK["more_spec"] = {"dataVolumeTemplates": [TEMPLATE]}
+
+
+def volume(phase: str, **conditions: Any) -> dict[str, Any]:
+    return {"data": data_volume("data", phase, status={"conditions": make.conditions(**conditions)})}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "volumes", "actions", "word"),
+    [
+        pytest.param("Always", {}, ["+data"], None, id="made first"),
+        pytest.param("Halted", {}, ["+data"], None, id="made for a VM that is off, too"),
+        pytest.param("Always", volume(""), [], "Provisioning", id="waited for"),
+        pytest.param("Always", volume("ImportInProgress"), [], "Provisioning", id="being filled"),
+        pytest.param("Halted", volume("ImportInProgress"), [], "Provisioning", id="being filled, the VM is off"),
+        pytest.param("Always", volume("Failed"), [], "DataVolumeError", id="failed"),
+        pytest.param(
+            "Always", volume("ImportInProgress", Running=(False, "Error")), [], "DataVolumeError", id="failing"
+        ),
+        pytest.param("Always", volume("Succeeded"), ["+web"], "Starting", id="whole"),
+        pytest.param("Always", volume("WaitForFirstConsumer"), ["+web"], "Starting", id="waits for the guest's pod"),
+    ],
+)
+def test_disks_of_the_vm(strategy: str, volumes: Any, actions: list[str], word: str | None) -> None:
+    result = plan_of(vm(strategy, **WITH_DISK), None, {}, volumes)
+    assert verbs(result) == actions
+    assert (result.status or {}).get("printableStatus") == word
+
+
+def test_a_claim_that_is_there_needs_no_disk() -> None:
+    assert verbs(plan_of(vm(**WITH_DISK), None, {"data": claim()})) == ["+web"]
+
+
+def test_a_disk_is_the_vms() -> None:
+    result = plan_of(vm(**WITH_DISK))
+    (action,) = result.actions
+    assert isinstance(action, Create)
+    meta = action.body["metadata"]
+    assert meta["labels"] == {"a": "b", launcher.CREATED_BY: "uid-web"}
+    assert meta["ownerReferences"][0]["uid"] == "uid-web"
+    assert action.body["spec"] == TEMPLATE["spec"]
+    assert [event.note for event in result.events] == ["Created DataVolume data"]
+
+
+def test_a_failed_import_is_told_once() -> None:
+    first = plan_of(vm(**WITH_DISK), None, {}, volume("Failed"))
+    assert [event.reason for event in first.events] == ["FailedDataVolumeImport"]
+    told = vm(status=first.status, **WITH_DISK)
+    assert plan_of(told, None, {}, volume("Failed")).events == ()
+
+
+def test_a_disk_that_is_refused_is_told() -> None:
+    (action,) = plan_of(vm(**WITH_DISK)).actions
+    refused = Failure(action, Forbidden(403, "Forbidden", "exceeded quota: few"))
+    result = controller.failed(vm(**WITH_DISK), Plan(), refused, NOON)
+    assert said(result, "Failure") == ("True", "FailedDataVolumeCreate")
+
+
+def test_without_data_volumes_templates_are_refused() -> None:
+    with pytest.raises(Terminal, match="install hostler with"):
+        plan(vm(**WITH_DISK), Seen(), NOON, disks=False)
+
+
 def test_who_is_concerned() -> None:
     store = Store()
     machine = vm(spec=DISK)
@@ -343,4 +408,4 @@ def test_who_is_concerned() -> None:
     assert list(controller.others(make.vmi("other"), store)) == []
     assert list(controller.others(claim("data"), store)) == [(make.NS, "web")]
     assert list(controller.others(claim("x"), store)) == []
-    assert controller.look(store, machine) == Seen(None, {})
+    assert controller.look(store, machine) == Seen()

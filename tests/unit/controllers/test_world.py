@@ -153,7 +153,7 @@ def one_pod_each(made: World) -> None:
     assert set(owners) <= {each.metadata.uid for each in made.all(VirtualMachineInstance)}
 
 
-VMS = vm.CONTROLLER
+VMS = vm.controller(ManagerSettings())
 
 
 def machine(strategy: str) -> World:
