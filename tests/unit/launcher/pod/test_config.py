@@ -1,6 +1,7 @@
 """What the image knows of its QEMU is handed to libvirtd, dated as the files are here."""
 
 from pathlib import Path
+
 from launcher.pod import config
 
 TEXT = (
