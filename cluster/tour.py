@@ -111,9 +111,11 @@ def _lines(process: "subprocess.Popen[str]", deadline: float) -> Iterator[str]:
 
 def _end(process: "subprocess.Popen[str]") -> None:
     """Nothing of it is left, what it started in the background included."""
+    assert process.stdout is not None
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    process.stdout.close()
 
 
 def examples(wanted: Sequence[str] = ()) -> list[str]:

@@ -1,10 +1,13 @@
-"""Asked by Helm before an uninstall: refuses while there are VMIs, since without the manager nothing would end them.
+"""Asked by Helm before an uninstall: refuses while there are VMs, since without the manager nothing would end them.
 
-python -m controllers.uninstall [--kubeconfig FILE]
+python -m controllers.uninstall [--release NAME] [--revision N] [--kubeconfig FILE]
 """
 
 import asyncio
 import sys
+
+from pydantic import Field
+from pydantic_settings import CliApp
 
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
@@ -14,6 +17,20 @@ from hostler.runtime.kube import Kind, Kube, connect
 from hostler.runtime.settings import Settings
 
 SHOWN = 10
+# what must be gone first, by its short name; who makes others of them comes first
+KINDS: dict[str, Kind] = {
+    "vm": VirtualMachine,
+    "vmirs": VirtualMachineInstanceReplicaSet,
+    "vmi": VirtualMachineInstance,
+}
+Found = dict[str, list[str]]  # short name -> namespace/name of each
+
+
+class UninstallSettings(Settings):
+    """Asked whether Hostler may be uninstalled."""
+
+    release: str = Field("hostler", description="Helm's name of the release")
+    revision: int = Field(1, description="its revision")
 
 
 async def left(kube: Kube, kind: Kind) -> list[str]:
@@ -25,37 +42,38 @@ async def left(kube: Kube, kind: Kind) -> list[str]:
     return [f"{item['metadata']['namespace']}/{item['metadata']['name']}" for item in items]
 
 
-def refusal(vms: list[str], sets: list[str], vmis: list[str]) -> str:
+def refusal(found: Found, release: str, revision: int) -> str:
     """What to tell the person who uninstalls; empty when nothing stands against it."""
-    found = vms + sets + vmis
-    if not found:
+    names = [f"{kind}/{name}" for kind in found for name in found[kind]]
+    if not names:
         return ""
-    lines = [
-        f"{len(vms)} VirtualMachines, {len(vmis)} VirtualMachineInstances and {len(sets)} replica sets still exist:"
-    ]
-    lines += [f"  {name}" for name in found[:SHOWN]]
-    lines += ["  ..."] if len(found) > SHOWN else []
+    counts = ", ".join(f"{len(some)} {kind}" for kind, some in found.items() if some)
+    lines = [f"virtual machines still exist ({counts}):"]
+    lines += [f"  {name}" for name in names[:SHOWN]]
+    lines += ["  ..."] if len(names) > SHOWN else []
     lines += [
         "Hostler is left installed: without it nothing would shut these guests down. Delete them first:",
-        "  kubectl delete vm,vmirs,vmi --all --all-namespaces",
+        f"  kubectl delete {','.join(KINDS)} --all --all-namespaces",
         "or uninstall all the same, leaving the guests as they are:",
-        "  helm uninstall hostler --no-hooks",
+        f"  helm uninstall {release} --no-hooks",
+        "Helm now takes the release for one that is being uninstalled; before you upgrade it, tell Helm to keep it:",
+        f"  helm rollback {release} {revision}",
     ]
     return "\n".join(lines)
 
 
-async def check(settings: Settings) -> str:
+async def check(settings: UninstallSettings) -> str:
     kube = await connect(settings.kubeconfig, "hostler-uninstall")
     try:
-        vms, sets = await left(kube, VirtualMachine), await left(kube, VirtualMachineInstanceReplicaSet)
-        return refusal(vms, sets, await left(kube, VirtualMachineInstance))
+        found = {short: await left(kube, kind) for short, kind in KINDS.items()}
+        return refusal(found, settings.release, settings.revision)
     finally:
         await kube.close()
 
 
 def main() -> int:
-    text = asyncio.run(check(Settings(_cli_parse_args=True)))
-    print(text or "no VirtualMachines or VirtualMachineInstances are left")
+    text = asyncio.run(check(CliApp.run(UninstallSettings)))
+    print(text or "no virtual machines are left")
     return 1 if text else 0
 
 

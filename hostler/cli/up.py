@@ -1,6 +1,7 @@
 """vmctl up: from a bare host to running virtual machines; or Hostler on a cluster that is there already."""
 
 import asyncio
+import json
 import os
 from pathlib import Path
 from typing import Annotated
@@ -103,12 +104,20 @@ def chart_values(built: dict[str, Built], progress: Progress) -> Values:
 def install(folder: Path, config: str, values: Values, progress: Progress) -> None:
     """Install or upgrade the chart and wait until it works."""
     options = [word for value in values for word in ("--set", value)]
+    helm = (folder / "helm", f"--kubeconfig={config}", f"--namespace={NAMESPACE}")
     with progress.stage("helm upgrade --install"):
+        mend(helm)
         run(
-            folder / "helm", "upgrade", "--install", "hostler", CHART, f"--kubeconfig={config}",
-            f"--namespace={NAMESPACE}", "--create-namespace", "--wait", f"--timeout={SECONDS}s", *options,
-            timeout=SECONDS + 30,
+            *helm, "upgrade", "--install", "hostler", CHART, "--create-namespace", "--wait", f"--timeout={SECONDS}s",
+            *options, timeout=SECONDS + 30,
         )  # fmt: skip
+
+
+def mend(helm: tuple[str | Path, ...]) -> None:
+    """Bring back a release that an uninstall was refused for, or whose install was killed: Helm upgrades neither."""
+    known = json.loads(run(*helm, "list", "--all", "--filter", "^hostler$", "-o", "json"))
+    if known and known[0]["status"].startswith(("uninstalling", "pending-")):
+        run(*helm, "rollback", "hostler", known[0]["revision"])
 
 
 def run_example(folder: Path, config: str, progress: Progress) -> str:

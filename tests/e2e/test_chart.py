@@ -60,6 +60,10 @@ def test_an_upgrade_disturbs_no_guest_and_an_uninstall_loses_none(kubectl, helm,
         assert "kubectl delete" in told
         assert pods(kubectl, "agent"), "Hostler is left as it was"
         assert set(seen.guests(namespace)) == {"steady", "newer"}
+        way_back = next(line.split() for line in told.splitlines() if line.strip().startswith("helm rollback"))
+        helm(*way_back[1:], "--wait", "--timeout=120s")
+        assert json.loads(helm("status", "hostler", "-o", "json").stdout)["info"]["status"] == "deployed"
+        assert set(seen.guests(namespace)) == {"steady", "newer"}
         kubectl("delete", "-n", namespace, "vmi", "--all", "--timeout=120s")
 
     resources = {(item["kind"], item["metadata"]["name"]) for item in manifests(helm)}
