@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 
-from controllers import replicaset, vm, vmi
+from controllers import job, job_orphan, replicaset, vm, vmi
 from controllers.settings import ManagerSettings
 from hostler.runtime.plan import AnyController
 
 CATALOG: tuple[Callable[[ManagerSettings], AnyController | None], ...] = (
     lambda settings: vmi.controller(settings) if settings.launcher_enabled else None,
+    lambda _: job_orphan.CONTROLLER,
     lambda _: replicaset.CONTROLLER,
     lambda settings: vm.controller(settings) if settings.launcher_enabled else None,
+    lambda _: job.CONTROLLER,
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 from controllers import launcher_pod
 from controllers.launcher_volumes import claim_name
@@ -45,6 +46,14 @@ STUCK = (
 )
 REASON = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
 LONGEST_MESSAGE = 1024
+
+
+class LastWords(NamedTuple):
+    """Why a guest ended, and what it said of itself."""
+
+    why: Condition
+    exit_code: int | None = None
+    result: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,14 +111,14 @@ def plan(vmi: VirtualMachineInstance, seen: Seen, now: datetime, settings: Manag
         return follow(vmi, seen.pods, now, settings)
     if phase(vmi) in BEFORE_POD:
         return starting(vmi, seen, now, settings)
-    return finish(vmi, "Failed", NO_POD, now)
+    return finish(vmi, "Failed", LastWords(NO_POD), now)
 
 
 def follow(vmi: VirtualMachineInstance, pods: tuple[Pod, ...], now: datetime, settings: ManagerSettings) -> Plan:
     """The phase by the pod."""
     pod = min(pods, key=lambda pod: (pod.finished, pod.metadata.deletion_timestamp is not None))
     if pod.finished:
-        return finish(vmi, pod.status.phase, ended(pod), now)
+        return finish(vmi, pod.status.phase, last_words(pod), now)
     if phase(vmi) in BEFORE_GUEST:
         return scheduling(vmi, pod, now, settings)
     return running(vmi, pod, now)
@@ -211,9 +220,12 @@ def ours(vmi: VirtualMachineInstance) -> tuple[str, ...]:
     return launcher.VMI_FINALIZER, launcher.VM_FINALIZER
 
 
-def finish(vmi: VirtualMachineInstance, end: str, why: Condition, now: datetime) -> Plan:
+def finish(vmi: VirtualMachineInstance, end: str, words: LastWords, now: datetime) -> Plan:
     """The guest's last phase; it is never left again."""
+    why = words.why
     status = transition(vmi, end, now) | set_conditions(vmi, {"Ready": why}, now)
+    status |= {} if words.exit_code is None else {"exitCode": words.exit_code}
+    status |= {"result": words.result} if words.result else {}
     if end == "Failed":
         status["reason"] = why.reason
     shut_down = Event("Stopped", "The VirtualMachineInstance was shut down.")
@@ -247,20 +259,28 @@ def stuck(pod: Pod) -> Condition | None:
     return None
 
 
-def ended(pod: Pod) -> Condition:
-    """Why the pod ended: PID 1 leaves {"reason": ..., "message": ...}, which a hostile guest may have had a hand in."""
+def last_words(pod: Pod) -> LastWords:
+    """Why the pod ended, and what its guest said: in all of it a hostile guest may have had a hand.
+
+    PID 1 leaves a line {"reason": ..., "message": ..., "exitCode": ...}, then the result.
+    """
     compute = pod.container(launcher.COMPUTE)
     last = compute.state.terminated if compute else None
     if pod.status.reason or last is None:
-        return Condition(False, pod.status.reason or "PodNotExists", (pod.status.message or "")[:LONGEST_MESSAGE])
+        message = (pod.status.message or "")[:LONGEST_MESSAGE]
+        return LastWords(Condition(False, pod.status.reason or "PodNotExists", message))
+    line, _, result = last.message.partition("\n")
     try:
-        said = json.loads(last.message)
-        reason, message = said["reason"], said["message"]
-    except (ValueError, TypeError, KeyError):
-        reason, message = last.reason, last.message or f"exit code {last.exit_code}"
+        said = json.loads(line)
+        reason, message, code = said["reason"], said["message"], said.get("exitCode")
+    except (ValueError, TypeError, KeyError, AttributeError):
+        reason, message, code, result = last.reason, last.message or f"exit code {last.exit_code}", None, ""
     if not isinstance(reason, str) or not REASON.fullmatch(reason):
         reason = "GuestNotRunning"
-    return Condition(False, reason, str(message)[:LONGEST_MESSAGE])
+    if type(code) is not int or not -(2**31) <= code < 2**32:
+        code = None
+    why = Condition(False, reason, str(message)[:LONGEST_MESSAGE])
+    return LastWords(why, code, result[: launcher.RESULT_LIMIT])
 
 
 def delete(pods: Iterable[Pod]) -> tuple[Delete, ...]:

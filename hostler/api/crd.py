@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from hostler.api.batch import VirtualMachineCronJob, VirtualMachineJob
 from hostler.api.cdi import DataVolume
 from hostler.api.fencing import FenceOperation, NodeFencing
 from hostler.api.kubevirt.vm import VirtualMachine
@@ -27,7 +28,19 @@ from hostler.api.limits import (
     floor,
 )
 from hostler.api.meta import Resource
-from hostler.api.rules import datavolume, devices, disks, fencing, machine, network, placement, replicaset, vm, volumes
+from hostler.api.rules import (
+    batch,
+    datavolume,
+    devices,
+    disks,
+    fencing,
+    machine,
+    network,
+    placement,
+    replicaset,
+    vm,
+    volumes,
+)
 from hostler.api.rules.rule import Rule
 from hostler.api.schema import Schema, at, resource_schema
 from hostler.api.support import UNSUPPORTED
@@ -193,6 +206,43 @@ DEFINITIONS = (
         rules=fencing.FENCE_OPERATION_RULES,
         limits=fencing.FENCE_OPERATION_LIMITS,
         scope="Cluster",
+    ),
+    Definition(
+        VirtualMachineJob,
+        ("vmjob", "vmjobs"),
+        (
+            Column("Status", ".status.printable.status"),
+            Column("Completions", ".status.printable.completions"),
+            Column("Duration", ".status.printable.duration", description="From the start to the completion"),
+            AGE,
+        ),
+        {"status": {}},
+        rules=batch.JOB_RULES,
+        limits={f"spec.{path}": size for path, size in batch.JOB_LIMITS.items()},
+        defaults={"spec.backoffLimit": 6, "spec.completionMode": "NonIndexed", "spec.suspend": False},
+    ),
+    Definition(
+        VirtualMachineCronJob,
+        ("vmcronjob", "vmcronjobs"),
+        (
+            Column("Schedule", ".spec.schedule"),
+            Column("Timezone", ".spec.timeZone"),
+            Column("Suspend", ".spec.suspend", "boolean"),
+            Column("Active", ".status.activeJobs", "integer"),
+            Column("Last Schedule", ".status.lastScheduleTime", "date"),
+            AGE,
+        ),
+        {"status": {}},
+        spec="spec.jobTemplate.spec.template.spec",
+        rules=batch.CRON_JOB_RULES,
+        limits={f"spec.jobTemplate.spec.{path}": size for path, size in batch.JOB_LIMITS.items()}
+        | {f"spec.{path}": size for path, size in batch.CRON_JOB_LIMITS.items()},
+        defaults={
+            "spec.concurrencyPolicy": "Allow",
+            "spec.failedJobsHistoryLimit": 1,
+            "spec.successfulJobsHistoryLimit": 3,
+            "spec.suspend": False,
+        },
     ),
 )
 

@@ -23,6 +23,12 @@ HEARTBEAT = "kubevirt.io/heartbeat"  # annotation on nodes: RFC 3339 time of the
 VMI_FINALIZER = "kubevirt.io/foregroundDeleteVirtualMachine"
 VM_FINALIZER = "kubevirt.io/virtualMachineControllerFinalize"  # on a VM, and on its VMI
 
+# by which a guest says how it went; docs/jobs.md
+PORTS = "hostler.io/outcome-ports"  # annotation on a VMI: "true" gives the guest these two virtio-serial ports
+EXIT_PORT = "io.hostler.exit.0"  # the last line is the exit code
+RESULT_PORT = "io.hostler.result.0"  # the last RESULT_LIMIT bytes are the result
+RESULT_LIMIT = 3584
+
 # device plugin resources
 KVM = "devices.kubevirt.io/kvm"
 TUN = "devices.kubevirt.io/tun"
@@ -38,6 +44,8 @@ PRIVATE = "/var/run/kubevirt-private"
 LIBVIRT_SOCKET = f"{PRIVATE}/libvirt/libvirt-sock"
 SERIAL_SOCKET = f"{PRIVATE}/virt-serial0"
 SERIAL_LOG = f"{PRIVATE}/serial.fifo"  # PID 1 copies it to its standard output: `kubectl logs` shows the console
+EXIT_FIFO = f"{PRIVATE}/exit.fifo"  # what the guest writes to its port EXIT_PORT; PID 1 reads it
+RESULT_FIFO = f"{PRIVATE}/result.fifo"
 VNC_SOCKET = f"{PRIVATE}/virt-vnc"
 GUEST_AGENT_SOCKET = f"{PRIVATE}/guest-agent"
 DISKS_VOLUME = "disks"  # emptyDir: overlays, empty disks, cloud-init images
@@ -48,7 +56,8 @@ KERNEL = f"{IMAGES}/{KERNEL_VOLUME}"
 CLAIMS = "/var/run/kubevirt-private/vmi-disks"  # CLAIMS/<volume>/disk.img: a filesystem PVC
 DEVICES = "/dev"  # DEVICES/<volume>: a block PVC
 SECRETS = "/var/run/hostler/secrets"  # SECRETS/<volume>/{userdata,networkdata}: cloud-init data from Secrets
-TERMINATION_LOG = "/dev/termination-log"  # how the guest ended: one line of JSON, {"reason": ..., "message": ...}
+# How the guest ended: one line of JSON, {"reason": ..., "message": ..., "exitCode": ...}, then the guest's result
+TERMINATION_LOG = "/dev/termination-log"
 
 PREPARE_ENV = "HOSTLER_PREPARE"  # JSON of what PID 1 makes before libvirtd starts; see launcher/pod/prepare.py
 

@@ -97,6 +97,13 @@ class PersistentVolumeClaim(Resource):
         return quantity.whole(self.status.capacity.get("storage") or self.spec.resources.requests.get("storage") or 0)
 
 
+class Secret(Resource):
+    """Written here, never read."""
+
+    group_version = "v1"
+    plural = "secrets"
+
+
 class Taint(Model):
     key: str
     effect: str

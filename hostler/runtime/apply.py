@@ -76,10 +76,13 @@ class Applier:
         try:
             answer = await self._kube.create(create.kind, meta["namespace"], create.body)
         except AlreadyExists:
+            if create.blind:
+                return
             answer = await self._kube.get(create.kind, meta["namespace"], meta["name"])
             if _controller(answer["metadata"]) != _controller(meta):
                 raise
-        self._store.observe(create.kind, answer)
+        if not create.blind:
+            self._store.observe(create.kind, answer)
 
     async def _delete(self, target: Resource) -> None:
         meta, kind = target.metadata, type(target)

@@ -33,6 +33,18 @@ def graphics(vmi: VirtualMachineInstance, _host: Host) -> list[Element]:
     ]
 
 
+def outcome(vmi: VirtualMachineInstance, _host: Host) -> list[Element]:
+    """The ports on which the guest says how it went, for a VMI that asks for them."""
+    if vmi.metadata.annotations.get(launcher.PORTS) != "true":
+        return []
+    ports = {launcher.EXIT_PORT: launcher.EXIT_FIFO, launcher.RESULT_PORT: launcher.RESULT_FIFO}
+    # "append": a file that is emptied first would be opened for reading and writing
+    return [
+        tag("channel", tag("source", path=fifo, append="on"), tag("target", type="virtio", name=name), type="file")
+        for name, fifo in ports.items()
+    ]
+
+
 def guest_agent(_vmi: VirtualMachineInstance, _host: Host) -> list[Element]:
     """The channel on which qemu-guest-agent answers, if the guest runs one."""
     source = tag("source", mode="bind", path=launcher.GUEST_AGENT_SOCKET)

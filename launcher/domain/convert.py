@@ -5,7 +5,7 @@ from xml.etree.ElementTree import Element
 
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from launcher.domain.clock import clock
-from launcher.domain.consoles import graphics, guest_agent, serial
+from launcher.domain.consoles import graphics, guest_agent, outcome, serial
 from launcher.domain.controllers import controllers
 from launcher.domain.cpu import cpu
 from launcher.domain.disks import disks
@@ -21,7 +21,10 @@ from launcher.domain.unsupported import refuse
 from launcher.domain.xml import Part, tag, text
 
 PARTS: tuple[Part, ...] = (identity, memory, iothreads, cpu, sysinfo, boot, features, clock, ends)
-DEVICES: tuple[Part, ...] = (disks, interfaces, serial, guest_agent, inputs, graphics, rng, watchdog, panic, balloon)
+DEVICES: tuple[Part, ...] = (
+    *(disks, interfaces, serial, guest_agent, outcome),
+    *(inputs, graphics, rng, watchdog, panic, balloon),
+)
 
 
 def convert(vmi: VirtualMachineInstance, host: Host) -> str:

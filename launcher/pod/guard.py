@@ -12,11 +12,13 @@ from contextlib import suppress
 from .console import Console
 from .daemon import GIVE_UP, Daemon, spawn
 from .ending import STOPPED, Ending, Verdict
+from .outcome import Outcome
 from .places import Places
 
 ASK_AGAIN = 5.0  # seconds between two presses of the ACPI power button
 MERCY = 5.0  # seconds that libvirt gets to destroy the guest before we kill QEMU ourselves
 LAST = 2.0  # seconds from there to our own end
+TERMINATION_LOG = 4096  # bytes that the kubelet reads, from the end
 GLANCE = 0.02  # seconds between two looks whether libvirtd is there, at the start only
 
 LIBVIRT_FAILED: Verdict = (1, "LibvirtFailed", f"libvirtd ended {GIVE_UP} times in a row")
@@ -38,6 +40,7 @@ class Guard:
         self.domain = domain
         self.grace = grace
         self.console = Console(places.serial_log)
+        self.outcome = Outcome(places)
         self.daemon = Daemon(places)
         self.ending = Ending(places, domain)
         self.virsh = 0
@@ -45,13 +48,16 @@ class Guard:
         self.asked = False  # whether we were told to end the guest
         self.plan: list[tuple[float, str]] = []  # then: when to do what
 
-    def run(self) -> Verdict:
-        """Guard the guest; its verdict."""
+    def run(self) -> tuple[Verdict, int | None, str]:
+        """Guard the guest; its verdict, and the exit code and the result that it left."""
         wakeup = listen()
         poll = select.poll()
         poll.register(wakeup, select.POLLIN)
         poll.register(self.console.source, select.POLLIN)
         poll.register(self.daemon.source, select.POLLIN)
+        ports = {port.source: port for port in (self.outcome.exit, self.outcome.result)}
+        for handle in ports:
+            poll.register(handle, select.POLLIN)
         while not (found := self.step(time.monotonic())):
             self.await_reader(poll)
             for handle, _ in poll.poll(self.patience(time.monotonic())):
@@ -61,12 +67,15 @@ class Guard:
                     self.console.read()
                 elif handle == self.daemon.source:
                     self.daemon.listen()
+                elif handle in ports:
+                    ports[handle].read()
                 else:
                     self.console.write()
         self.console.drain()
         if found[0]:
             self.quote()
-        return found
+        self.outcome.drain()
+        return *self.outcome.judge(found), self.outcome.text()
 
     def quote(self) -> None:
         """Show libvirtd's last words, which may tell what went wrong."""
@@ -178,14 +187,18 @@ def say(what: str) -> None:
         os.write(2, f"hostler: {what}\n".encode())
 
 
-def report(places: Places, code: int, reason: str, message: str) -> int:
-    """Leave the reason where the kubelet picks it up; the exit code."""
+def report(places: Places, verdict: Verdict, exit_code: int | None = None, result: str = "") -> int:
+    """Leave the reason where the kubelet picks it up: a line of JSON, then the guest's result; our exit code."""
     import json  # not before: it would stay in memory as long as the guest runs
 
+    code, reason, message = verdict
     say(f"{reason}: {message}")
+    told: dict[str, object] = {"reason": reason, "message": message[:2000]}
+    told |= {} if exit_code is None else {"exitCode": exit_code}
+    text = json.dumps(told) + "\n" + result
     try:
-        with open(places.termination_log, "w") as file:
-            file.write(json.dumps({"reason": reason, "message": message[:2000]}) + "\n")
+        with open(places.termination_log, "wb") as file:
+            file.write(text.encode()[:TERMINATION_LOG])
     except OSError as error:
         say(f"cannot leave the reason: {error}")
     return code

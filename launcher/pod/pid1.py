@@ -44,9 +44,9 @@ def prepared(places: Places) -> tuple[str, int]:
         return prepare(os.environ.get("HOSTLER_PREPARE", ""), places)
     except PermissionError as error:
         why = f"{error.filename}: user {os.getuid()} may not read this; in an image, chown it to 107:107"
-        sys.exit(report(places, PREPARE_FAILED, "PrepareFailed", why))
+        sys.exit(report(places, (PREPARE_FAILED, "PrepareFailed", why)))
     except (PrepareError, OSError) as error:
-        sys.exit(report(places, PREPARE_FAILED, "PrepareFailed", str(error)))
+        sys.exit(report(places, (PREPARE_FAILED, "PrepareFailed", str(error))))
 
 
 if __name__ == "__main__":

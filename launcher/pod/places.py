@@ -12,6 +12,8 @@ class Places:
         self.secrets = f"{root}/var/run/hostler/secrets"
         self.termination_log = f"{root}/dev/termination-log"
         self.serial_log = f"{self.private}/serial.fifo"
+        self.exit_fifo = f"{self.private}/exit.fifo"
+        self.result_fifo = f"{self.private}/result.fifo"
         self.socket = f"{self.private}/libvirt/libvirt-sock"
         self.runtime = self.private  # XDG_RUNTIME_DIR: libvirt makes libvirt/ in it
         self.config = f"{self.private}/config"

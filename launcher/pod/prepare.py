@@ -36,9 +36,11 @@ def prepare(text: str, places: Places) -> tuple[str, int]:
     for disk in request.get("disks", ()):
         make(disk, places)
     config.write(places)
-    for stale in (places.serial_log, places.domain_log(request["domain"])):  # of a container that ran here before
+    fifos = (places.serial_log, places.exit_fifo, places.result_fifo)
+    for stale in (*fifos, places.domain_log(request["domain"])):  # of a container that ran here before
         Path(stale).unlink(missing_ok=True)
-    os.mkfifo(places.serial_log, 0o600)
+    for fifo in fifos:
+        os.mkfifo(fifo, 0o600)
     return request["domain"], request["graceSeconds"]
 
 

@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 from hostler.api import launcher
+from hostler.api.batch import TRACKING, VirtualMachineJob
 from hostler.api.cdi import DataVolume
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
@@ -135,6 +136,24 @@ def pod(of: str = "web", phase: str = "Running", **more: Any) -> Any:
     }
     metadata = meta(f"virt-launcher-{of}", **{"ownerReferences": owner(of, "VirtualMachineInstance"), **more})
     return Pod.read({"metadata": metadata, "spec": {"nodeName": "node-1"}, "status": status})
+
+
+def job(name: str = "sum", **more: Any) -> Any:
+    """A job of one guest; `spec` beside its template, `status`."""
+    spec, status = more.pop("spec", {}), more.pop("status", None)
+    template = {"spec": {"domain": {"devices": {}, "memory": {"guest": "128Mi"}}}}
+    body = {"metadata": meta(name, **more), "spec": {"template": template} | spec} | (
+        {"status": status} if status else {}
+    )
+    return VirtualMachineJob.read(body)
+
+
+def guest(name: str, phase: str = "Running", **more: Any) -> Any:
+    """A VMI of the job `sum`; `tracked` if it is not counted yet, `ended` seconds ago."""
+    tracking = [TRACKING] if more.pop("tracked", True) else []
+    ref = {"apiVersion": "hostler.io/v1alpha1", "kind": "VirtualMachineJob", "name": "sum", "uid": "uid-sum"}
+    more |= {"finalizers": [launcher.VMI_FINALIZER, *tracking], "ownerReferences": [ref | {"controller": True}]}
+    return vmi(name, phase, **more)
 
 
 def claim(name: str = "data", mode: str = "Filesystem", size: str = "1Gi") -> Any:

@@ -152,6 +152,7 @@ class VirtualMachineInstanceStatus(Model):
     conditions: tuple[VirtualMachineInstanceCondition, ...] = ()
     current_cpu_topology: CPUTopology | None = Field(None, alias="currentCPUTopology")
     evacuation_node_name: str | None = None
+    exit_code: Int64 | None = None  # ours, not KubeVirt's: what the guest wrote to its port; see launcher.PORTS
     fs_freeze_status: str | None = None
     guest_os_info: VirtualMachineInstanceGuestOSInfo | None = Field(None, alias="guestOSInfo")
     interfaces: tuple[VirtualMachineInstanceNetworkInterface, ...] = ()
@@ -168,6 +169,7 @@ class VirtualMachineInstanceStatus(Model):
     phase_transition_timestamps: tuple[VirtualMachineInstancePhaseTransitionTimestamp, ...] = ()
     qos_class: QOSClass | None = None
     reason: str | None = None
+    result: str | None = None  # ours, not KubeVirt's
     runtime_user: Int64 | None = None
     selinux_context: str | None = None
     topology_hints: TopologyHints | None = None

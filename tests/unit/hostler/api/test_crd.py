@@ -21,6 +21,8 @@ KUBEVIRTS = pytest.mark.parametrize(
     "definition", [each for each in DEFINITIONS if each.group == "kubevirt.io"], ids=lambda each: each.model.kind()
 )
 # CDI has these; the CDI that KubeVirt's document was made with had not
+# of a VMI's status, what KubeVirt has not: how a guest says it went
+EXTENSIONS = (".status.exitCode", ".status.result")
 NEWER = (".serviceAccountName", ".http.checksum", ".http.insecureSkipVerify")
 
 # the document has strings or null where KubeVirt's own CRDs have times
@@ -73,7 +75,7 @@ def children(node: Schema, path: str, walk: Any) -> Iterator[Any]:
 
 
 def older(path: str) -> bool:
-    return ".dataVolumeTemplates" not in path or not path.endswith(NEWER)
+    return path not in EXTENSIONS and (".dataVolumeTemplates" not in path or not path.endswith(NEWER))
 
 
 @KUBEVIRTS

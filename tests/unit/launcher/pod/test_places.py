@@ -8,6 +8,7 @@ import pytest
 
 from hostler.api import launcher
 from launcher import pod
+from launcher.pod.outcome import RESULT_ROOM
 from launcher.pod.places import Places
 
 PLACES = Places()
@@ -23,11 +24,14 @@ MODULES = sorted(Path(pod.__file__).parent.glob("*.py"))
         (PLACES.claims, launcher.CLAIMS),
         (PLACES.secrets, launcher.SECRETS),
         (PLACES.serial_log, launcher.SERIAL_LOG),
+        (PLACES.exit_fifo, launcher.EXIT_FIFO),
+        (PLACES.result_fifo, launcher.RESULT_FIFO),
+        (RESULT_ROOM, launcher.RESULT_LIMIT),
         (PLACES.socket, launcher.LIBVIRT_SOCKET),
         (PLACES.termination_log, launcher.TERMINATION_LOG),
     ],
 )
-def test_the_same_place(ours: str, theirs: str) -> None:
+def test_the_same_place(ours: str | int, theirs: str | int) -> None:
     assert ours == theirs
 
 

@@ -1,0 +1,85 @@
+"""`spec.script` and `spec.env` of a job as cloud-init user data: a program that any guest with a POSIX shell can run.
+
+It travels in a Secret of the job's, since user data inside a VMI may have 2048 bytes only, and the environment may hold
+what not everybody is to read. docs/jobs.md tells what the guest needs.
+"""
+
+from collections.abc import Iterable
+from shlex import quote
+
+from hostler.api import launcher
+from hostler.api.batch import EnvVar, VirtualMachineJob
+from hostler.api.objects import Secret
+from hostler.runtime import names
+from hostler.runtime.plan import Create, owner_reference
+from hostler.runtime.protocol import Raw
+
+VOLUME = "hostler-script"
+
+PROGRAM = """\
+#!/bin/sh
+# Made by Hostler of a job's script: runs it, its output on the serial console; tells its exit code; powers off.
+port() {{
+    for port in /sys/class/virtio-ports/*; do
+        if [ "$(cat "$port/name" 2>/dev/null)" = "$1" ]; then echo "/dev/${{port##*/}}"; return; fi
+    done
+    echo /dev/null
+}}
+umask 077
+folder=$(mktemp -d)
+cat >"$folder/script" <<'{end}'
+{script}
+{end}
+chmod 700 "$folder/script"
+modprobe virtio_console 2>/dev/null
+HOSTLER_RESULT=$(port {result})
+export HOSTLER_RESULT
+{env}
+console=/dev/ttyS0
+[ -c $console ] && [ -w $console ] || console=/dev/console
+cd /
+"$folder/script" </dev/null >$console 2>&1
+code=$?
+sync
+echo $code >"$(port {exit})"
+if [ -d /run/systemd/system ]; then systemctl poweroff; else poweroff; fi
+"""
+
+
+def user_data(script: str, env: Iterable[EnvVar]) -> str:
+    """The program; a script that names no interpreter is one of /bin/sh."""
+    whole = script if script.startswith("#!") else f"#!/bin/sh\n{script}"
+    return PROGRAM.format(
+        script=whole.removesuffix("\n"),
+        end=f"END_{names.suffix(script, 12)}",  # no line of the script
+        env="\n".join(f"export {each.name}={quote(each.value)}" for each in env),
+        exit=launcher.EXIT_PORT,
+        result=launcher.RESULT_PORT,
+    )
+
+
+def secret_name(job: VirtualMachineJob) -> str:
+    return f"{job.metadata.name}-script-{names.suffix(job.metadata.uid)}"
+
+
+def secret(job: VirtualMachineJob) -> Create:
+    """Its name follows from the job's UID; the manager may create Secrets, but read none."""
+    metadata = {
+        "name": secret_name(job),
+        "namespace": job.metadata.namespace,
+        "ownerReferences": [owner_reference(job)],
+    }
+    data = {"userdata": user_data(job.spec.script or "", job.spec.env)}
+    return Create(Secret, {"metadata": metadata, "immutable": True, "stringData": data}, blind=True)
+
+
+def with_script(job: VirtualMachineJob, spec: Raw) -> Raw:
+    """The VMI's spec with the disk that cloud-init looks for."""
+    domain = spec.get("domain") or {}
+    devices = domain.get("devices") or {}
+    volume = {"name": VOLUME, "cloudInitNoCloud": {"secretRef": {"name": secret_name(job)}}}
+    disks = [*(devices.get("disks") or ()), {"name": VOLUME, "disk": {"bus": "virtio"}}]
+    return spec | {
+        "domain": domain | {"devices": devices | {"disks": disks}},
+        "volumes": [*(spec.get("volumes") or ()), volume],
+    }

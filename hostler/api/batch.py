@@ -1,0 +1,157 @@
+"""VirtualMachineJob and VirtualMachineCronJob (hostler.io/v1alpha1): batch/v1, with guests in place of pods.
+
+Fields, defaults and words are those of batch/v1; docs/jobs.md lists each and what differs.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import Field, WithJsonSchema
+
+from hostler.api.kubevirt.vmi import VirtualMachineInstanceTemplateSpec
+from hostler.api.meta import Int32, Int64, LabelSelector, Model, NullableTime, ObjectMeta, Resource, keyed_by, one_of
+
+GROUP = "hostler.io/v1alpha1"
+TRACKING = "hostler.io/job-tracking"  # finalizer on a VMI that its job has not counted yet
+JOB_NAME = "hostler.io/job-name"  # labels on VMIs, and so on their pods
+CONTROLLER_UID = "hostler.io/controller-uid"
+SCHEDULED = "hostler.io/cronjob-scheduled-timestamp"  # annotation on a job that a cron job made
+
+LONGEST_JOB = 63  # characters of a job's name: it is a label's value, too
+LONGEST_CRON_JOB = 52  # its jobs' names have 11 more
+
+# What we read nothing of, since admission refuses it.
+Anything = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})]
+CompletionMode = Annotated[str, one_of("NonIndexed", "Indexed")]
+ReplacementPolicy = Annotated[str, one_of("TerminatingOrFailed", "Failed")]
+ConcurrencyPolicy = Annotated[str, one_of("Allow", "Forbid", "Replace")]
+
+
+class EnvVar(Model):
+    """A variable of the script's environment."""
+
+    name: str
+    value: str = ""
+
+
+class VirtualMachineJobSpec(Model):
+    """Run guests until so many have ended well."""
+
+    template: VirtualMachineInstanceTemplateSpec
+    active_deadline_seconds: Int64 | None = None
+    backoff_limit: Int32 | None = None
+    backoff_limit_per_index: Int32 | None = None
+    completion_mode: CompletionMode | None = None
+    completions: Int32 | None = None
+    env: tuple[EnvVar, ...] = Field((), json_schema_extra=keyed_by("name"))
+    managed_by: str | None = None
+    manual_selector: bool | None = None
+    max_failed_indexes: Int32 | None = None
+    parallelism: Int32 | None = None
+    pod_failure_policy: Anything | None = None
+    pod_replacement_policy: ReplacementPolicy | None = None
+    script: str | None = None
+    selector: LabelSelector | None = None
+    success_policy: Anything | None = None
+    suspend: bool | None = None
+    ttl_seconds_after_finished: Int32 | None = None
+
+
+class VirtualMachineJobCondition(Model):
+    status: str
+    type: str
+    last_probe_time: NullableTime = None
+    last_transition_time: NullableTime = None
+    message: str | None = None
+    reason: str | None = None
+
+
+class UncountedTerminated(Model):
+    """UIDs of guests that have ended and are not in the counters yet."""
+
+    failed: tuple[str, ...] = ()
+    succeeded: tuple[str, ...] = ()
+
+
+class VirtualMachineJobResult(Model):
+    """What one guest left."""
+
+    name: str
+    exit_code: Int64 | None = None
+    result: str | None = None
+
+
+class Printable(Model):
+    """Columns of `kubectl get` that JSONPath cannot compute."""
+
+    completions: str | None = None
+    duration: str | None = None
+    status: str | None = None
+
+
+class VirtualMachineJobStatus(Model):
+    active: Int32 | None = None
+    completion_time: NullableTime = None
+    conditions: tuple[VirtualMachineJobCondition, ...] = ()
+    failed: Int32 | None = None
+    printable: Printable | None = None
+    ready: Int32 | None = None
+    results: tuple[VirtualMachineJobResult, ...] = ()
+    start_time: NullableTime = None
+    succeeded: Int32 | None = None
+    terminating: Int32 | None = None
+    uncounted_terminated: UncountedTerminated | None = None
+
+
+class VirtualMachineJob(Resource):
+    """Guests that run to an end."""
+
+    group_version = GROUP
+    plural = "virtualmachinejobs"
+
+    spec: VirtualMachineJobSpec
+    status: VirtualMachineJobStatus | None = None
+
+
+class VirtualMachineJobTemplateSpec(Model):
+    """What each job is made from."""
+
+    spec: VirtualMachineJobSpec
+    metadata: ObjectMeta | None = None
+
+
+class VirtualMachineCronJobSpec(Model):
+    """A job at certain times."""
+
+    job_template: VirtualMachineJobTemplateSpec
+    schedule: str
+    concurrency_policy: ConcurrencyPolicy | None = None
+    failed_jobs_history_limit: Int32 | None = None
+    starting_deadline_seconds: Int64 | None = None
+    successful_jobs_history_limit: Int32 | None = None
+    suspend: bool | None = None
+    time_zone: str | None = None
+
+
+class ObjectReference(Model):
+    api_version: str | None = None
+    kind: str | None = None
+    name: str | None = None
+    namespace: str | None = None
+    uid: str | None = None
+
+
+class VirtualMachineCronJobStatus(Model):
+    active: tuple[ObjectReference, ...] = ()
+    active_jobs: Int32 | None = None  # how many; a column, since JSONPath cannot count
+    last_schedule_time: NullableTime = None
+    last_successful_time: NullableTime = None
+
+
+class VirtualMachineCronJob(Resource):
+    """Jobs by the clock."""
+
+    group_version = GROUP
+    plural = "virtualmachinecronjobs"
+
+    spec: VirtualMachineCronJobSpec
+    status: VirtualMachineCronJobStatus | None = None

@@ -1,0 +1,243 @@
+"""Jobs on a real API server: what it refuses, and a manager that dies at every write."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controllers.catalog import controllers
+from controllers.settings import ManagerSettings
+from hostler.api.batch import TRACKING, VirtualMachineJob
+from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
+from hostler.api.objects import Pod
+from hostler.runtime.errors import ApiError, NotFound
+from hostler.runtime.kube import Api, connect
+from hostler.runtime.manager import manage
+from hostler.runtime.protocol import Kind, Raw
+from tests.integration.apiserver import ApiServer, write_kubeconfig
+from tests.integration.manager import Place
+
+TEMPLATE: Raw = {"spec": {"domain": {"memory": {"guest": "64Mi"}, "devices": {}}}}
+CLOUD_INIT = {"name": "seed", "cloudInitNoCloud": {"userData": "#!/bin/sh"}}
+
+
+def path(namespace: str, plural: str = "virtualmachinejobs") -> str:
+    return f"/apis/hostler.io/v1alpha1/namespaces/{namespace}/{plural}"
+
+
+def job(name: str = "sum", **spec: Any) -> Raw:
+    return {
+        "apiVersion": "hostler.io/v1alpha1",
+        "kind": "VirtualMachineJob",
+        "metadata": {"name": name},
+        "spec": {"template": TEMPLATE} | spec,
+    }
+
+
+def test_what_is_not_said(hostler: ApiServer, namespace: str) -> None:
+    made = hostler.create(path(namespace), job())
+    assert made.code == 201, made.message
+    spec = made.body["spec"]
+    assert (spec["backoffLimit"], spec["completionMode"], spec["suspend"]) == (6, "NonIndexed", False)
+    assert "parallelism" not in spec, "with completions it means one, without it a work queue"
+
+
+NEGATIVE = "must be greater than or equal to 0"
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "says"),
+    [
+        ({"completions": -1}, "spec.completions", NEGATIVE),
+        ({"parallelism": -1}, "spec.parallelism", NEGATIVE),
+        ({"backoffLimit": -1}, "spec.backoffLimit", NEGATIVE),
+        ({"activeDeadlineSeconds": -1}, "spec.activeDeadlineSeconds", NEGATIVE),
+        ({"ttlSecondsAfterFinished": -1}, "spec.ttlSecondsAfterFinished", NEGATIVE),
+        ({"completionMode": "Indexed"}, "spec.completionMode", "not supported by hostler"),
+        ({"completionMode": "Other"}, "spec.completionMode", "Unsupported value"),
+        ({"podFailurePolicy": {"rules": []}}, "spec.podFailurePolicy", "not supported by hostler"),
+        ({"successPolicy": {"rules": []}}, "spec.successPolicy", "not supported by hostler"),
+        ({"selector": {"matchLabels": {}}}, "spec.selector", "not supported by hostler"),
+        ({"managedBy": "kueue.x-k8s.io/multikueue"}, "spec.managedBy", "not supported by hostler"),
+        ({"podReplacementPolicy": "Failed"}, "spec.podReplacementPolicy", "not supported by hostler"),
+        ({"backoffLimitPerIndex": 1}, "spec.backoffLimitPerIndex", "not supported by hostler"),
+        ({"template": {}}, "spec.template.spec", "missing virtual machine template."),
+        ({"env": [{"name": "A"}]}, "spec.env", "env is for script"),
+        ({"script": "true", "env": [{"name": "A-B"}]}, "spec.env[0].name", "must be the name of a shell variable: A-B"),
+        ({"template": {"spec": {"domain": {"devices": {}}}}}, "spec.template.spec.domain", "no memory requested"),
+        (
+            {"script": "true", "template": {"spec": TEMPLATE["spec"] | {"volumes": [CLOUD_INIT]}}},
+            "spec.script", "script needs cloud-init for itself",
+        ),
+    ],
+)  # fmt: skip
+def test_bad_jobs(hostler: ApiServer, namespace: str, spec: Raw, field: str, says: str) -> None:
+    answer = hostler.create(path(namespace), job(**spec))
+    assert answer.code == 422, answer.body
+    assert field in answer.message
+    assert says in answer.message
+
+
+def test_names_are_labels_too(hostler: ApiServer, namespace: str) -> None:
+    assert hostler.create(path(namespace), job("x" * 63)).code == 201
+    answer = hostler.create(path(namespace), job("x" * 64))
+    assert (answer.code, "metadata.name: must be no more than 63 characters" in answer.message) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"completions": 5}, "spec.completions"),
+        ({"script": "false"}, "spec.script"),
+        ({"env": [{"name": "A", "value": "2"}]}, "spec.env"),
+        ({"template": {"spec": {"domain": {"memory": {"guest": "65Mi"}}}}}, "spec.template"),
+        ({"template": {"metadata": {"labels": {"a": "b"}}}}, "spec.template"),
+    ],
+)
+async def test_what_may_not_change(user: Api, hostler: ApiServer, namespace: str, change: Raw, field: str) -> None:
+    hostler.create(path(namespace), job(script="true", completions=3, env=[{"name": "A", "value": "1"}]))
+    with pytest.raises(ApiError) as refused:
+        await user.patch(VirtualMachineJob, namespace, "sum", {"spec": change})
+    assert field in str(refused.value)
+    assert "field is immutable" in str(refused.value)
+
+
+async def test_what_may_change(user: Api, hostler: ApiServer, namespace: str) -> None:
+    hostler.create(path(namespace), job())
+    change = {"parallelism": 3, "suspend": True, "backoffLimit": 1, "activeDeadlineSeconds": 9}
+    await user.patch(VirtualMachineJob, namespace, "sum", {"spec": change | {"ttlSecondsAfterFinished": 1}})
+
+
+@pytest.fixture
+async def user(hostler: ApiServer) -> AsyncIterator[Api]:
+    api = await connect(str(hostler.kubeconfig), "test")
+    yield api
+    await api.close()
+
+
+class Mortal:
+    """An Api that does its last write and never answers: its manager is as good as killed."""
+
+    def __init__(self, api: Api, namespace: str, life: int | None) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._left = life
+        self.dead = asyncio.Event()
+        self.writes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._api, name)
+
+    async def create(self, kind: Kind, *args: Any, **more: Any) -> Raw:
+        return await self._write(kind, args[0], self._api.create(kind, *args, **more))
+
+    async def patch(self, kind: Kind, *args: Any, **more: Any) -> Raw:
+        return await self._write(kind, args[0], self._api.patch(kind, *args, **more))
+
+    async def delete(self, kind: Kind, *args: Any, **more: Any) -> Raw:
+        return await self._write(kind, args[0], self._api.delete(kind, *args, **more))
+
+    async def _write(self, kind: Kind, namespace: str, call: Any) -> Raw:
+        if self.dead.is_set():
+            call.close()
+            await asyncio.Future()
+        answer: Raw = await call
+        if kind.plural == "events" or namespace != self._namespace:
+            return answer
+        self.writes += 1
+        if self._left is not None and self.writes >= self._left:
+            self.dead.set()
+            await asyncio.Future()
+        return answer
+
+
+@pytest.fixture
+async def place(hostler: ApiServer, user: Api, namespace: str, tmp_path: Path) -> AsyncIterator[Place]:
+    account = hostler.account("hostler", "hostler-manager")
+    kubeconfig = write_kubeconfig(tmp_path / "manager", account.url, account.ca, account.token)
+    agent = await connect(str(kubeconfig), "test-manager")
+    place = Place(user, agent, namespace)
+    nodes = asyncio.create_task(place.nodes())
+    yield place
+    nodes.cancel()
+    await agent.close()
+
+
+async def guests_end(place: Place, badly: set[str]) -> None:
+    """Each guest that runs ends a moment later: well, but for the first `badly`."""
+    while True:
+        for pod in await place.all(Pod):
+            if pod["status"]["phase"] == "Running" and not pod["metadata"].get("deletionTimestamp"):
+                first = not badly
+                badly.add(pod["metadata"]["uid"]) if first else None
+                with suppress(ApiError):
+                    await place.end(pod, 3 if first else 0, '{"reason": "x", "message": "m", "exitCode": 3}\nsaid\n')
+        await asyncio.sleep(0.05)
+
+
+async def live(place: Place, life: int | None, until: Any) -> int:
+    """A manager that lives for so many writes; how many it made."""
+    mortal = Mortal(place.agent, place.namespace, life)
+    settings = ManagerSettings(use_emulation=True)
+    task = asyncio.create_task(manage(mortal, controllers(settings), "test", "test"))  # type: ignore[arg-type]
+    waits = [asyncio.create_task(mortal.dead.wait()), asyncio.create_task(until())]
+    try:
+        await asyncio.wait([task, *waits], timeout=60, return_when=asyncio.FIRST_COMPLETED)
+        assert not task.done(), task
+    finally:
+        for each in (*waits, task):
+            each.cancel()
+        await asyncio.gather(*waits, task, return_exceptions=True)
+    return mortal.writes
+
+
+async def test_a_manager_that_dies_at_every_write(place: Place) -> None:
+    """As often as it takes: each new manager makes one write, and dies before it hears the answer."""
+    await place.create(VirtualMachineJob, "sum", job(completions=2, parallelism=2, script="true")["spec"])
+    failed: set[str] = set()
+    ends = asyncio.create_task(guests_end(place, failed))
+
+    async def over() -> None:
+        while not await place.condition(VirtualMachineJob, "sum", "Complete"):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+    deaths = 0
+    while not await place.condition(VirtualMachineJob, "sum", "Complete"):
+        await live(place, 1, over)
+        deaths += 1
+        assert deaths < 120
+    ends.cancel()
+    await asyncio.gather(ends, return_exceptions=True)
+    status = (await place.get(VirtualMachineJob, "sum"))["status"]
+    phases = await place.phases()
+    assert (status["succeeded"], status["failed"]) == (2, 1) == (phases.count("Succeeded"), phases.count("Failed"))
+    assert deaths >= 10
+    assert status["uncountedTerminated"] == {"succeeded": [], "failed": []}
+    assert [each.get("exitCode") for each in status["results"]].count(3) == 3
+    assert status["results"][0]["result"] == "said\n"
+    assert not [vmi for vmi in await place.all(VMI) if TRACKING in vmi["metadata"]["finalizers"]]
+
+
+async def test_a_job_that_goes_takes_its_guests_with_it(place: Place) -> None:
+    await place.create(VirtualMachineJob, "sum", job(completions=3, parallelism=3)["spec"])
+
+    async def run() -> None:
+        while not await place.all_run(3):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+    await live(place, None, run)
+    for vmi in await place.all(VMI):  # the garbage collector is not here
+        await place.delete(VMI, vmi["metadata"]["name"])
+    await place.delete(VirtualMachineJob, "sum")
+
+    async def gone() -> None:
+        while await place.all(VMI):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+    await live(place, None, gone)
+    assert await place.names(VMI) == []
+    with pytest.raises(NotFound):
+        await place.get(VirtualMachineJob, "sum")
