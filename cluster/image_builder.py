@@ -65,6 +65,10 @@ class Builder:
         if old:
             self._buildah("rmi", "--force", *old)
 
+    def empty(self) -> None:
+        """Forget every image and every step."""
+        self._buildah("rmi", "--all", "--force")
+
     def _id(self, ref: str) -> str:
         names = self._buildah("images", "--no-trunc", "--format", "{{.Name}}:{{.Tag}} {{.ID}}").splitlines()
         return dict(name.split() for name in names).get(ref, "")

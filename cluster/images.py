@@ -23,6 +23,7 @@ from cluster.image_builder import Builder, require
 from hostler.runtime.errors import Terminal
 
 REPOSITORY = "docker.io/hostler"
+ENOUGH = 15_000  # MB of steps of earlier builds; then all of them are thrown away, and the next build starts anew
 KEPT = 3  # archives of each image, so that going back and forth between two versions rebuilds neither
 
 
@@ -68,6 +69,7 @@ def build(names: Sequence[str], out: Path | None = None, *, fresh: bool = False)
     for folder in (cache / "store", cache / "logs", out):
         folder.mkdir(parents=True, exist_ok=True)
     with _locked(cache / "lock"):
+        _tidy(cache)
         base = _base(cache, fresh=fresh) if set(names) - {"pause"} else ""
         return {name: _build(IMAGES[name], base, cache, out, fresh=fresh) for name in names}
 
@@ -76,6 +78,15 @@ def cache_folder() -> Path:
     """Where images, their steps and the logs of their builds are kept."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return caches / "hostler" / "images"
+
+
+def _tidy(cache: Path) -> None:
+    """Every edit leaves a step in the store that no later build takes up: they may not fill the disk."""
+    used = int(subprocess.run(["du", "-smx", cache / "store"], capture_output=True, check=True).stdout.split()[0])
+    if used > ENOUGH:
+        _say(f"the store of earlier builds has grown to {used / 1000:.0f} GB: emptying it")
+        with _logged(cache, "tidy") as builder:
+            builder.empty()
 
 
 def _base(cache: Path, *, fresh: bool) -> str:
