@@ -1,4 +1,4 @@
-# What the examples share: `try` shows a command as a person would type it, then runs it; `until_true` waits for one.
+# What the examples share: `try` and `try_sh` show a command as a person would type it, then run it; `until_true` waits for one.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[1]}")"
@@ -7,6 +7,12 @@ cd "$(dirname "${BASH_SOURCE[1]}")"
 try() {
     printf '$ %s\n' "${*@Q}" | sed -E "s/'([][A-Za-z0-9_.,:=\/@%+{}-]+)'/\1/g"
     "$@"
+}
+
+# try_sh LINE  the same for a line of shell, such as a pipeline
+try_sh() {
+    printf '$ %s\n' "$1"
+    bash -o pipefail -c "$1"
 }
 
 # until_true SECONDS COMMAND...  wait until it succeeds, quietly
