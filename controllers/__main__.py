@@ -1,7 +1,10 @@
 """The manager's process: `python -m controllers --help`."""
 
+import asyncio
+
 from pydantic_settings import CliApp
 
+from controllers import certificates
 from controllers.catalog import controllers
 from controllers.settings import ManagerSettings
 from hostler.runtime import shell
@@ -13,7 +16,9 @@ def main() -> None:
     settings = CliApp.run(ManagerSettings)
 
     async def work(kube: Kube, identity: str) -> None:
-        await manage(kube, controllers(settings), "hostler-manager", identity)
+        async with asyncio.TaskGroup() as parts:
+            parts.create_task(certificates.keep(kube, settings.namespace), name="certificates")
+            parts.create_task(manage(kube, controllers(settings), "hostler-manager", identity), name="controllers")
 
     shell.main("hostler-manager", settings, work, lease="hostler-manager")
 

@@ -166,3 +166,55 @@ class Lease(Resource):
 class Event(Resource):
     group_version = "events.k8s.io/v1"
     plural = "events"
+
+
+class Secret(Resource):
+    group_version = "v1"
+    plural = "secrets"
+
+
+class ServiceReference(Model):
+    name: str
+    namespace: str
+    port: Int32 = 443
+
+
+class APIServiceSpec(Model):
+    ca_bundle: str | None = None
+    service: ServiceReference | None = None
+
+
+class APIService(Resource):
+    """A part of the API that another process than the API server serves."""
+
+    group_version = "apiregistration.k8s.io/v1"
+    plural = "apiservices"
+
+    spec: APIServiceSpec = APIServiceSpec()
+
+    @classmethod
+    def kind(cls) -> str:
+        return "APIService"
+
+
+class WebhookClientConfig(Model):
+    ca_bundle: str | None = None
+
+
+class Webhook(Model):
+    name: str
+    client_config: WebhookClientConfig = WebhookClientConfig()
+
+
+class ValidatingWebhookConfiguration(Resource):
+    group_version = "admissionregistration.k8s.io/v1"
+    plural = "validatingwebhookconfigurations"
+
+    webhooks: tuple[Webhook, ...] = ()
+
+
+class MutatingWebhookConfiguration(Resource):
+    group_version = "admissionregistration.k8s.io/v1"
+    plural = "mutatingwebhookconfigurations"
+
+    webhooks: tuple[Webhook, ...] = ()

@@ -21,3 +21,13 @@ def label(text: str) -> str:
     if len(text) <= LONGEST_LABEL:
         return text
     return f"{text[: LONGEST_LABEL - 6].rstrip('-.')}-{suffix(text)}"
+
+
+def common_name(process: str) -> str:
+    """Who a process of ours is in its certificate, as client and as server: "agent" is "hostler-agent"."""
+    return f"hostler-{process}"
+
+
+def tls_secret(process: str) -> str:
+    """The Secret with a process's certificate, in the namespace of the installation."""
+    return f"hostler-{process}-tls"

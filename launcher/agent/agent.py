@@ -9,9 +9,11 @@ from hostler.runtime.events import Recorder
 from hostler.runtime.protocol import Kind, Kube
 from hostler.runtime.reflector import Reflector
 from hostler.runtime.store import Store
-from launcher.agent import deviceplugin, heartbeat, kvm, metrics, readiness
+from hostler.runtime.tls import Credentials
+from launcher.agent import deviceplugin, heartbeat, kvm, metrics, readiness, routes, server
 from launcher.agent.caretaker import Caretaker
 from launcher.agent.ground import Ground, Node
+from launcher.agent.guests import Running
 from launcher.agent.pods import LauncherPod
 from launcher.agent.reporter import Reporter
 from launcher.agent.settings import AgentSettings
@@ -39,6 +41,11 @@ class Agent:
         elif isinstance(old, LauncherPod):
             self._dismiss(old)
 
+    def find(self, uid: str) -> Running | None:
+        """The guest of the VMI with this UID, if it runs here; of two pods, the one that has a guest."""
+        owned = (caretaker for caretaker, _ in self._tasks.values() if controller(caretaker.pod) == uid)
+        return next((caretaker.guest for caretaker in owned if caretaker.guest), None)
+
     async def close(self) -> None:
         """Leave the guests to themselves."""
         tasks = [task for _, task in self._tasks.values()]
@@ -64,6 +71,12 @@ class Agent:
             metrics.LAUNCHERS.set(len(self._tasks))
 
 
+def controller(pod: LauncherPod) -> str:
+    """UID of the VMI that the pod says it is of; whether that is true was looked at before its guest was started."""
+    owner = pod.metadata.controller
+    return owner.uid if owner else ""
+
+
 async def run(kube: Kube, identity: str, settings: AgentSettings) -> None:
     """Until cancelled, or until one of the parts ends, which none may."""
     recorder = Recorder(kube, "hostler-agent", identity)
@@ -79,12 +92,25 @@ async def run(kube: Kube, identity: str, settings: AgentSettings) -> None:
             parts.create_task(vmis.run(), name="vmis")
             parts.create_task(recorder.run(), name="events")
             parts.create_task(heartbeat.beat(kube, settings.node_name), name="node")
+            if settings.port:
+                parts.create_task(listen(kube, agent, settings), name="server")
             for plugin in plugins(settings):
                 parts.create_task(plugin.run(), name="device plugin")
             ready = readiness.announce(kube, settings.node_name, (pods, vmis), settings.state_dir)
             parts.create_task(ready, name="readiness")
     finally:
         await agent.close()
+
+
+async def listen(kube: Kube, agent: Agent, settings: AgentSettings) -> None:
+    """Answer our other processes as soon as this one has a certificate."""
+    credentials = Credentials(kube, settings.namespace, "agent", mutual=True)
+    await credentials.load()
+    runner = await server.serve(agent, credentials, routes.TOPICS, settings.port)
+    try:
+        await credentials.keep()
+    finally:
+        await runner.cleanup()
 
 
 def plugins(settings: AgentSettings) -> list[deviceplugin.Plugin]:

@@ -19,6 +19,7 @@ from hostler.runtime.reflector import back_off
 from launcher.agent import metrics, network
 from launcher.agent.facts import Domain, Guest
 from launcher.agent.ground import Ground
+from launcher.agent.guests import Running
 from launcher.agent.hypervisor import Hypervisor
 from launcher.agent.places import Place
 from launcher.agent.pods import LauncherPod, too_late
@@ -43,6 +44,7 @@ class Caretaker:
     def __init__(self, reporter: Reporter, ground: Ground) -> None:
         self.reporter = reporter
         self.news = asyncio.Event()
+        self.guest: Running | None = None  # while it runs and its libvirtd answers
         self._ground = ground
         self._born = time.monotonic()
         self._started = False
@@ -110,7 +112,7 @@ class Caretaker:
                 if domain is None:  # a guest that runs is no worse for our trouble
                     await self.reporter.trouble(str(error))
                 raise
-            await self._follow(one, net)
+            await self._follow(one, net, place)
 
     async def _find(self) -> Place:
         while True:
@@ -150,29 +152,36 @@ class Caretaker:
         metrics.START.observe(time.monotonic() - self._born)
         self._step("started")
 
-    async def _follow(self, one: Hypervisor, net: Net | None) -> None:
+    async def _follow(self, one: Hypervisor, net: Net | None, place: Place) -> None:
         """Report what changes; raises Retry when the connection breaks."""
         async with listening(one, self.news):
-            guest: Guest | None = None
-            asked = 0.0
-            while True:
-                self.news.clear()
-                if one.lost:
-                    raise Retry(1, "the connection to libvirtd is lost")
-                domain = await self._own(one)
-                if domain is None:
-                    # PID 1 sees the end, too, and ends the pod; its verdict is what the manager reports
-                    raise Retry(LOOK, "the guest has ended")
-                self._started = True
-                if not domain.agent:
-                    guest = None
-                elif guest is None or time.monotonic() - asked >= LOOK:
-                    guest, asked = await ask(one, domain.name), time.monotonic()
-                told = await self._report(Sight(domain, guest, net))
-                # a guest can make news as fast as it likes, by opening and closing its agent's channel
-                await asyncio.sleep(CALM if self._pace.take() else 1 / PACE)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self.news.wait(), LOOK if told else AGAIN)
+            try:
+                await self._attend(one, net, place)
+            finally:
+                self.guest = None
+
+    async def _attend(self, one: Hypervisor, net: Net | None, place: Place) -> None:
+        guest: Guest | None = None
+        asked = 0.0
+        while True:
+            self.news.clear()
+            if one.lost:
+                raise Retry(1, "the connection to libvirtd is lost")
+            domain = await self._own(one)
+            if domain is None:
+                # PID 1 sees the end, too, and ends the pod; its verdict is what the manager reports
+                raise Retry(LOOK, "the guest has ended")
+            self._started = True
+            self.guest = Running(self.pod, domain.name, one, place, net)
+            if not domain.agent:
+                guest = None
+            elif guest is None or time.monotonic() - asked >= LOOK:
+                guest, asked = await ask(one, domain.name), time.monotonic()
+            told = await self._report(Sight(domain, guest, net))
+            # a guest can make news as fast as it likes, by opening and closing its agent's channel
+            await asyncio.sleep(CALM if self._pace.take() else 1 / PACE)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.news.wait(), LOOK if told else AGAIN)
 
     async def _report(self, sight: Sight) -> bool:
         """Whether the VMI says what was seen; the guest is served on when the API server is away."""

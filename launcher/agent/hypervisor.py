@@ -46,6 +46,10 @@ class Hypervisor(Protocol):
         """What the agent in the guest says."""
         ...
 
+    async def control(self, name: str, work: Callable[[Any], T], limit: float = CALL) -> T:
+        """Have `work`, one of `controls`, do something with libvirt's own object of the domain; seconds at most."""
+        ...
+
     async def changed(self) -> None:
         """Return when something happened since the last call: a domain began, ended, paused, or its agent came."""
         ...
@@ -82,6 +86,9 @@ class Libvirt:
 
     async def guest(self, name: str) -> Guest:
         return await self._call(lambda: ask_guest(self._live().lookupByName(name)))
+
+    async def control(self, name: str, work: Callable[[Any], T], limit: float = CALL) -> T:
+        return await self._call(lambda: work(self._live().lookupByName(name)), limit)
 
     async def changed(self) -> None:
         await self._changed.wait()

@@ -10,3 +10,4 @@ START = Histogram(
     "From the first sight of a launcher pod to its running guest",
     buckets=(0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128),
 )
+CALLS = Counter("hostler_agent_calls", "Requests to this agent", ["route", "caller"])

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from hostler.runtime.agents import PORT
 from hostler.runtime.settings import Settings
 
 
@@ -13,6 +14,8 @@ class AgentSettings(Settings):
     node_name: str = Field(description="the node that this agent speaks for")
     kubelet_dir: Path = Field(Path("/var/lib/kubelet"), description="the kubelet's directory, as seen from here")
     state_dir: Path = Field(Path("/tmp/hostler"), description="what is worth keeping until the next boot")  # noqa: S108
+
+    port: int = Field(PORT, description="HTTPS port on which our other processes call this agent; 0 for none")
 
     @property
     def pods(self) -> Path:

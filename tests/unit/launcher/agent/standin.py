@@ -1,13 +1,16 @@
 """A Hypervisor in memory; tests/integration/test_hypervisor.py holds it to what libvirt does."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, TypeVar
 from xml.etree import ElementTree
 
 from hostler.runtime.errors import Retry, Terminal
 from launcher.agent.facts import Domain, Guest, domain_facts
 
 RUNNING = 1  # virDomainState
+T = TypeVar("T")
 
 
 class StandIn:
@@ -17,6 +20,7 @@ class StandIn:
         self.running: dict[str, Domain] = {}
         self.guests: dict[str, Guest] = {}
         self.started: list[str] = []
+        self.rebooted: list[str] = []
         self.closed = False
         self.lost = False
         self._changed = asyncio.Event()
@@ -41,6 +45,11 @@ class StandIn:
             return self.guests[name]
         except KeyError:
             raise Retry(5, f"no domain {name} with an agent") from None
+
+    async def control(self, name: str, work: Callable[[Any], T], limit: float = 30) -> T:
+        if name not in self.running:
+            raise Retry(5, f"no domain {name}")
+        return work(StandInDomain(self, name))
 
     async def changed(self) -> None:
         await self._changed.wait()
@@ -71,3 +80,19 @@ class StandIn:
         """The connection breaks; the guests run on."""
         self.lost = True
         self._changed.set()
+
+
+class StandInDomain:
+    """As much of libvirt's virDomain as `controls` use."""
+
+    def __init__(self, libvirt: StandIn, name: str) -> None:
+        self._libvirt, self._name = libvirt, name
+
+    def suspend(self) -> None:
+        self._libvirt.pause(self._name, True)
+
+    def resume(self) -> None:
+        self._libvirt.pause(self._name, False)
+
+    def reboot(self, _flags: int = 0) -> None:
+        self._libvirt.rebooted.append(self._name)
