@@ -69,7 +69,7 @@ class ApiServer:
                 return Answer(response.status, json.load(response), tuple(response.headers.get_all("Warning") or ()))
         except urllib.error.HTTPError as error:
             with error:
-                return Answer(error.code, json.load(error))
+                return Answer(error.code, told(error.read()))
 
     def get(self, path: str) -> Answer:
         return self.request("GET", path)
@@ -96,6 +96,14 @@ class ApiServer:
         answer = self.create(path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec})
         assert answer.code == 201, answer.message
         return replace(self, token=answer.body["status"]["token"])
+
+
+def told(body: bytes) -> Raw:
+    """A Status; or its like for what is not served yet, which is answered in plain text."""
+    try:
+        return dict(json.loads(body))
+    except ValueError:
+        return {"message": body.decode(errors="replace")}
 
 
 @contextmanager
