@@ -98,7 +98,7 @@ class PersistentVolumeClaim(Resource):
 
 
 class Secret(Resource):
-    """Written here, never read."""
+    """Only its metadata is read as a model."""
 
     group_version = "v1"
     plural = "secrets"
@@ -166,11 +166,6 @@ class Lease(Resource):
 class Event(Resource):
     group_version = "events.k8s.io/v1"
     plural = "events"
-
-
-class Secret(Resource):
-    group_version = "v1"
-    plural = "secrets"
 
 
 class ServiceReference(Model):
