@@ -111,6 +111,73 @@ async def test_what_may_change(user: Api, hostler: ApiServer, namespace: str) ->
     await user.patch(VirtualMachineJob, namespace, "sum", {"spec": change | {"ttlSecondsAfterFinished": 1}})
 
 
+def cron_job(name: str = "tick", **spec: Any) -> Raw:
+    return {
+        "apiVersion": "hostler.io/v1alpha1",
+        "kind": "VirtualMachineCronJob",
+        "metadata": {"name": name},
+        "spec": {"schedule": "@daily", "jobTemplate": {"spec": {"template": TEMPLATE}}, "suspend": True} | spec,
+    }
+
+
+@pytest.mark.parametrize(
+    ("schedule", "zone"),
+    [
+        ("*/5 8-17 * * mon-fri", "Europe/Berlin"),
+        ("0 0 1,15 JAN-jun ?", "America/Argentina/Buenos_Aires"),
+        ("@hourly", "UTC"),
+        ("59 23 31 12 0/2", "Etc/GMT+5"),
+    ],
+)
+def test_schedules(hostler: ApiServer, namespace: str, schedule: str, zone: str) -> None:
+    wanted = cron_job("x" * 52, schedule=schedule, timeZone=zone)
+    answer = hostler.create(path(namespace, "virtualmachinecronjobs"), wanted)
+    assert answer.code == 201, answer.message
+    kept = {"concurrencyPolicy": "Allow", "successfulJobsHistoryLimit": 3, "failedJobsHistoryLimit": 1}
+    assert {key: answer.body["spec"][key] for key in kept} == kept
+
+
+FIVE_FIELDS = "must be five fields"
+ZONE = "unknown time zone"
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "says"),
+    [
+        ({"schedule": "* * * *"}, "spec.schedule", FIVE_FIELDS),
+        ({"schedule": "60 * * * *"}, "spec.schedule", FIVE_FIELDS),
+        ({"schedule": "* * * * 7"}, "spec.schedule", FIVE_FIELDS),
+        ({"schedule": "@every 1m"}, "spec.schedule", FIVE_FIELDS),
+        ({"schedule": "TZ=UTC * * * * *"}, "spec.schedule", "cannot use TZ or CRON_TZ in schedule, use timeZone field"),
+        ({"timeZone": "Mars/Olympus"}, "spec.timeZone", ZONE),
+        ({"timeZone": "Local"}, "spec.timeZone", ZONE),
+        ({"timeZone": "+02:00"}, "spec.timeZone", ZONE),
+        ({"timeZone": ""}, "spec.timeZone", ZONE),
+        ({"concurrencyPolicy": "Never"}, "spec.concurrencyPolicy", "Unsupported value"),
+        ({"startingDeadlineSeconds": -1}, "spec.startingDeadlineSeconds", NEGATIVE),
+        ({"successfulJobsHistoryLimit": -1}, "spec.successfulJobsHistoryLimit", NEGATIVE),
+        (
+            {"jobTemplate": {"spec": {"template": TEMPLATE, "completionMode": "Indexed"}}},
+            "spec.jobTemplate.spec.completionMode", "not supported by hostler",
+        ),
+        (
+            {"jobTemplate": {"spec": {"template": {"spec": {"domain": {"devices": {}}}}}}},
+            "spec.jobTemplate.spec.template.spec.domain", "no memory requested",
+        ),
+    ],
+)  # fmt: skip
+def test_bad_cron_jobs(hostler: ApiServer, namespace: str, spec: Raw, field: str, says: str) -> None:
+    answer = hostler.create(path(namespace, "virtualmachinecronjobs"), cron_job(**spec))
+    assert answer.code == 422, answer.body
+    assert field in answer.message
+    assert says in answer.message
+
+
+def test_names_of_cron_jobs_leave_room_for_the_time(hostler: ApiServer, namespace: str) -> None:
+    answer = hostler.create(path(namespace, "virtualmachinecronjobs"), cron_job("x" * 53))
+    assert (answer.code, "metadata.name: must be no more than 52 characters" in answer.message) == (422, True)
+
+
 @pytest.fixture
 async def user(hostler: ApiServer) -> AsyncIterator[Api]:
     api = await connect(str(hostler.kubeconfig), "test")

@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 from hostler.api import launcher
-from hostler.api.batch import TRACKING, VirtualMachineJob
+from hostler.api.batch import TRACKING, VirtualMachineCronJob, VirtualMachineJob
 from hostler.api.cdi import DataVolume
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
@@ -146,6 +146,25 @@ def job(name: str = "sum", **more: Any) -> Any:
         {"status": status} if status else {}
     )
     return VirtualMachineJob.read(body)
+
+
+def cron_job(schedule: str = "*/5 * * * *", name: str = "tick", **more: Any) -> Any:
+    """A cron job; `spec` beside its schedule and template, `status`."""
+    spec, status = more.pop("spec", {}), more.pop("status", None)
+    template = {"spec": {"template": {"spec": {"domain": {"devices": {}, "memory": {"guest": "128Mi"}}}}}}
+    body = {"metadata": meta(name, **more), "spec": {"schedule": schedule, "jobTemplate": template} | spec}
+    return VirtualMachineCronJob.read(body | ({"status": status} if status else {}))
+
+
+def cron_run(minutes: int, end: str | None = None, **more: Any) -> Any:
+    """The job that `tick` made so many minutes before noon; `end` is Complete or Failed."""
+    name = f"tick-{int(NOON.timestamp()) // 60 - minutes}"
+    ref = {"apiVersion": "hostler.io/v1alpha1", "kind": "VirtualMachineCronJob", "name": "tick", "uid": "uid-tick"}
+    more = {"age": minutes * 60, "ownerReferences": [ref | {"controller": True}]} | more
+    status: Raw = {"startTime": ago(minutes * 60)}
+    if end:
+        status |= {"conditions": conditions(**{end: True}), "completionTime": ago(minutes * 60 - 30)}
+    return job(name, status=status, **more)
 
 
 def guest(name: str, phase: str = "Running", **more: Any) -> Any:

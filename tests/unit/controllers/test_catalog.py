@@ -10,8 +10,8 @@ from hostler.runtime.manager import watched
 @pytest.mark.parametrize(
     ("enabled", "names"),
     [
-        pytest.param("true", ["vmi", "job-orphan", "replicaset", "vm", "job"], id="whole"),
-        pytest.param("false", ["job-orphan", "replicaset", "job"], id="on top of KubeVirt"),
+        pytest.param("true", ["vmi", "job-orphan", "replicaset", "vm", "job", "cronjob"], id="whole"),
+        pytest.param("false", ["job-orphan", "replicaset", "job", "cronjob"], id="on top of KubeVirt"),
     ],
 )
 def test_who_runs(enabled: str, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,13 +28,20 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_owners_are_listed_before_what_they_own() -> None:
     kinds = [kind.plural for kind in watched(controllers(ManagerSettings()))]
-    owners = ["virtualmachinejobs", "virtualmachines", "virtualmachineinstancereplicasets", "virtualmachineinstances"]
+    owners = [
+        "virtualmachinecronjobs",
+        "virtualmachinejobs",
+        "virtualmachines",
+        "virtualmachineinstancereplicasets",
+        "virtualmachineinstances",
+    ]
     assert kinds == [*owners, "datavolumes", "persistentvolumeclaims", "pods"]
 
 
 def test_only_launcher_pods_are_watched() -> None:
     selectors = {kind.plural: labels for kind, labels in watched(controllers(ManagerSettings())).items()}
     assert selectors == {
+        "virtualmachinecronjobs": "",
         "virtualmachinejobs": "",
         "virtualmachines": "",
         "virtualmachineinstancereplicasets": "",
