@@ -44,6 +44,7 @@ IMAGES = {
     for image in (
         Image("hostler", ("images/hostler", "hostler", "controllers", "launcher", "pyproject.toml", "uv.lock")),
         Image("hostler-launcher", ("images/hostler-launcher", "launcher/pod")),
+        Image("legacy", ("images/legacy",), tag="1"),
         Image("tiny", ("images/tiny",), tag="1"),
         Image("debian", ("images/debian",), tag="1"),
         Image("pause", ("images/pause",), tag="1"),

@@ -15,6 +15,7 @@ import yaml
 from hostler.api.batch import VirtualMachineCronJob, VirtualMachineJob
 from hostler.api.cdi import DataVolume
 from hostler.api.fencing import FenceOperation, NodeFencing
+from hostler.api.imports import ImportPlan, ImportSource
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
@@ -34,6 +35,7 @@ from hostler.api.rules import (
     devices,
     disks,
     fencing,
+    imports,
     machine,
     network,
     placement,
@@ -243,6 +245,35 @@ DEFINITIONS = (
             "spec.successfulJobsHistoryLimit": 3,
             "spec.suspend": False,
         },
+    ),
+    Definition(
+        ImportSource,
+        ("importsrc",),
+        (
+            READY,
+            Column("Machines", ".status.machineCount", "integer"),
+            Column("Product", ".status.product"),
+            AGE,
+        ),
+        {"status": {}},
+        spec=None,
+        rules=imports.SOURCE,
+        limits=imports.SOURCE_LIMITS,
+    ),
+    Definition(
+        ImportPlan,
+        ("importpl",),
+        (
+            Column("Source", ".spec.source.name"),
+            Column("Phase", ".status.phase"),
+            Column("Succeeded", ".status.succeeded", "integer"),
+            Column("Failed", ".status.failed", "integer"),
+            AGE,
+        ),
+        {"status": {}},
+        spec=None,
+        rules=imports.PLAN,
+        limits=imports.PLAN_LIMITS,
     ),
 )
 

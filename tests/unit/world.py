@@ -156,7 +156,7 @@ def nature(world: World) -> None:
 
 
 def run(world: World, pod: Pod) -> None:
-    name = pod.metadata.annotations[launcher.DOMAIN]
+    name = pod.metadata.annotations.get(launcher.DOMAIN)
     vmi = next((each for each in world.all(VirtualMachineInstance) if each.metadata.name == name), None)
     if vmi is not None and vmi.status.phase in ("Pending", "Scheduling"):
         ready = {"type": "Ready", "status": "True", "lastTransitionTime": stamp(world.now)}

@@ -1,0 +1,120 @@
+"""Our side of vSphere against the simulator, through the real pyVmomi, TLS and HTTP."""
+
+import http.server
+import threading
+import time
+
+import pytest
+
+from hostler.runtime.errors import Retry, Terminal
+from tests.integration.vcenter import MIB, content, machine, put, uuid, vcenter
+from v2v.simulator.machines import Disk, Nic
+from v2v.vsphere import driver, inventory
+from v2v.vsphere.power import off
+from v2v.vsphere.session import Login, session
+
+SIZE = 24 * MIB + 512
+
+
+def test_an_inventory(tmp_path):
+    given = machine(
+        1,
+        name="Web 1",
+        cpus=4,
+        cores_per_socket=2,
+        memory_mib=1024,
+        hostname="web",
+        nics=(Nic(mac="00:50:56:aa:bb:cc"),),
+    )
+    put(tmp_path, "m1/m1-flat.vmdk", content(SIZE))
+    with vcenter(tmp_path, given) as there, session(there.login()) as opened:
+        assert opened.product.startswith("VMware vCenter Server 8")
+        machines, count = inventory.machines(opened)
+        assert count == 1
+        found = machines[0]
+        assert (found.name, found.cpus, found.cores_per_socket, found.memory_mib) == ("Web 1", 4, 2, 1024)
+        assert (found.hostname, found.power, found.firmware) == ("web", "poweredOn", "bios")
+        assert [(disk.file, disk.bytes, disk.concern) for disk in found.disks] == [
+            ("[datastore1] m1/m1.vmdk", SIZE // 1024 * 1024 + SIZE % 1024, None)
+        ]
+        assert [(nic.mac, nic.network) for nic in found.nics] == [("00:50:56:aa:bb:cc", "VM Network")]
+        assert inventory.find(opened, uuid(1).upper()) == "vm-1"
+        assert inventory.datacenter(opened, "vm-1") == "DC0"
+
+
+def test_hundreds_of_machines_come_in_pages_and_soon(tmp_path):
+    with vcenter(tmp_path, *(machine(number) for number in range(450))) as there, session(there.login()) as opened:
+        started = time.monotonic()
+        machines, count = inventory.machines(opened)
+        seconds = time.monotonic() - started
+    assert (len(machines), count) == (450, 450)
+    assert len({each.id for each in machines}) == 450
+    assert seconds < 10
+    assert not there.world.views, "the view was given back"
+
+
+def test_what_cannot_be_imported_says_why(tmp_path):
+    odd = machine(1, snapshot=True, disks=(Disk(file="m1/raw.vmdk", rdm=True),))
+    with vcenter(tmp_path, odd, machine(2, template=True)) as there, session(there.login()) as opened:
+        machines, _ = inventory.machines(opened)
+    assert len(machines) == 1, "a template is no machine"
+    assert "it has snapshots" in machines[0].concerns[0]
+    assert "RawDiskMapping" in (machines[0].disks[0].concern or "")
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "reason"),
+    [
+        pytest.param({"password": "wrong"}, Terminal, "LoginRefused", id="password"),
+        pytest.param({"thumbprint": "AB" * 32}, Terminal, "ThumbprintMismatch", id="thumbprint"),
+        pytest.param({"thumbprint": "AB"}, Terminal, "ThumbprintInvalid", id="no thumbprint at all"),
+        pytest.param({"thumbprint": ""}, Terminal, "CertificateUnknown", id="self-signed"),
+        pytest.param({"url": "https://127.0.0.1:9/sdk"}, Retry, "", id="nobody there"),
+    ],
+)
+def test_refusals(tmp_path, changed, error, reason):
+    with vcenter(tmp_path) as there, pytest.raises(error) as said, session(there.login(**changed)):
+        pass
+    assert getattr(said.value, "reason", "") == reason
+    if reason == "CertificateUnknown":
+        assert there.thumbprint in str(said.value), "what to compare and to enter"
+
+
+def test_every_connection_is_pinned(tmp_path):
+    """pyVmomi alone would check the first one only."""
+    with vcenter(tmp_path / "a") as there, vcenter(tmp_path / "b") as other, session(there.login()) as opened:
+        opened.stub.DropConnections()
+        opened.stub.port = other.server.server_address[1]
+        with pytest.raises(OSError, match="the server shows a certificate"):
+            opened.content.rootFolder.name  # noqa: B018 - asks the server
+
+
+def test_something_else_than_a_vsphere_answers(tmp_path):
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+    thread = threading.Thread(target=server.handle_request)
+    thread.start()
+    with pytest.raises(Retry), session(Login(f"https://127.0.0.1:{server.server_address[1]}/sdk", "u", "p", "AB" * 32)):
+        pass
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("given", "outcome"),
+    [
+        pytest.param({"power": "poweredOff"}, "was off", id="off"),
+        pytest.param({}, "shut down", id="on"),
+        pytest.param({"tools": False}, "switched off", id="without tools"),
+        pytest.param({"power": "suspended"}, "suspended", id="suspended"),
+    ],
+)
+def test_power(tmp_path, given, outcome):
+    with vcenter(tmp_path, machine(1, **given)) as there, session(there.login()) as opened:
+        assert driver.drive(opened, "vm-1", off(5.0), pause=lambda _: time.sleep(0.3)) == outcome
+        assert driver.drive(opened, "vm-1", off(5.0)) == ("suspended" if outcome == "suspended" else "was off")
+
+
+def test_power_of_a_machine_that_is_gone(tmp_path):
+    with vcenter(tmp_path) as there, pytest.raises(Terminal, match="already been deleted"):  # noqa: SIM117
+        with session(there.login()) as opened:
+            driver.drive(opened, "vm-77", off(5.0))

@@ -1,0 +1,40 @@
+"""Sources, machines and plans for tests."""
+
+from typing import Any
+
+from hostler.api.imports import ImportPlan, ImportSource, SourceDisk, SourceMachine, SourceNic
+from tests.unit import make
+
+GIB = 2**30
+
+
+def machine(name: str = "web", identity: str = "vm-1", **more: Any) -> SourceMachine:
+    given = {
+        "uuid": "56eabb11-0000-4000-8000-0000000000AA",
+        "cpus": 4,
+        "cores_per_socket": 2,
+        "memory_mib": 2048,
+        "power": "poweredOn",
+        "disks": (SourceDisk(key="2000", file=f"[fast] {name}/{name}.vmdk", bytes=GIB, datastore="fast"),),
+        "nics": (SourceNic(mac="00:50:56:AA:BB:CC", network="VM Network"),),
+    }
+    return SourceMachine(id=identity, name=name, **(given | more))
+
+
+def source(*machines: SourceMachine, ready: bool = True, ova: bool = False) -> ImportSource:
+    where = {"ova": {"url": "https://web/x.ova"}}
+    if not ova:
+        where = {"vsphere": {"url": "https://vc/sdk", "secretRef": {"name": "vc"}, "thumbprint": "AB" * 32}}
+    status = {
+        "refreshed": make.ago(60),
+        "conditions": make.conditions(Ready=ready),
+        "machines": [each.model_dump(by_alias=True) for each in machines],
+    }
+    return ImportSource.model_validate({"metadata": make.meta("vc"), "spec": where, "status": status})
+
+
+def plan(*vms: dict[str, str] | str, **spec: Any) -> ImportPlan:
+    entries = [{"name": each} if isinstance(each, str) else each for each in vms]
+    status = {"status": spec.pop("status")} if "status" in spec else {}
+    body = {"metadata": make.meta("move"), "spec": {"source": {"name": "vc"}, "vms": entries, **spec}, **status}
+    return ImportPlan.model_validate(body)

@@ -1,0 +1,1 @@
+"""VMware vSphere: what is there, power, and disks over HTTPS."""
