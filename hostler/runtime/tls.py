@@ -48,7 +48,7 @@ class Credentials:
                 await self._look()
             except ApiError as error:
                 if not told or not isinstance(error, NotFound):
-                    log.info("waiting for a certificate", extra={"process": self.process, "error": str(error)})
+                    log.info("waiting for a certificate", extra={"of": self.process, "error": str(error)})
                 told = True
                 await asyncio.sleep(AGAIN)
             else:
@@ -61,7 +61,7 @@ class Credentials:
             try:
                 await self._look()
             except (ApiError, ssl.SSLError) as error:
-                log.warning("certificate not renewed", extra={"process": self.process, "error": str(error)})
+                log.warning("certificate not renewed", extra={"of": self.process, "error": str(error)})
 
     async def _look(self) -> None:
         secret = await self._kube.get(Secret, self.namespace, names.tls_secret(self.process))
@@ -76,7 +76,7 @@ class Credentials:
         if self._mutual:
             trust(self.server, pems["ca.crt"])
         self._seen = data
-        log.info("certificate", extra={"process": self.process})
+        log.info("certificate", extra={"of": self.process})
 
 
 def trust(context: ssl.SSLContext, bundle: bytes) -> None:
