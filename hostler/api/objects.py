@@ -17,7 +17,12 @@ class ContainerStateTerminated(Model):
     message: str = ""  # what the container left in its termination log
 
 
+class ContainerStateRunning(Model):
+    started_at: Time | None = None
+
+
 class ContainerState(Model):
+    running: ContainerStateRunning | None = None
     waiting: ContainerStateWaiting | None = None
     terminated: ContainerStateTerminated | None = None
 
@@ -25,6 +30,8 @@ class ContainerState(Model):
 class ContainerStatus(Model):
     name: str
     ready: bool = False
+    restart_count: Int32 = 0
+    last_state: ContainerState = ContainerState()
     state: ContainerState = ContainerState()
 
 
@@ -36,8 +43,17 @@ class PodCondition(Model):
     last_transition_time: Time | None = None
 
 
+class PodClaim(Model):
+    claim_name: str
+
+
+class PodVolume(Model):
+    persistent_volume_claim: PodClaim | None = None
+
+
 class PodSpec(Model):
     node_name: str | None = None
+    volumes: tuple[PodVolume, ...] = ()
 
 
 class PodStatus(Model):
@@ -102,6 +118,16 @@ class Secret(Resource):
 
     group_version = "v1"
     plural = "secrets"
+
+
+class ServiceAccount(Resource):
+    group_version = "v1"
+    plural = "serviceaccounts"
+
+
+class RoleBinding(Resource):
+    group_version = "rbac.authorization.k8s.io/v1"
+    plural = "rolebindings"
 
 
 class Taint(Model):

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from typing import Protocol
 
 from hostler.api.meta import Model, Resource
 from hostler.runtime.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 from hostler.runtime.events import Recorder
 from hostler.runtime.pace import TokenBucket
-from hostler.runtime.plan import Action, AnyController, Create, Delete, Failure, Patch, Plan
+from hostler.runtime.plan import Action, AnyController, Create, Delete, Failure, Patch, Plan, Send
 from hostler.runtime.protocol import Kube, Raw
 from hostler.runtime.store import Store
 
@@ -30,13 +31,29 @@ class Outcome:
     postponed: bool = False  # the status was only a courtesy, and there is no time for it now
 
 
+class Sender(Protocol):
+    """Brings tasks to workers."""
+
+    async def send(self, task: Send) -> None:
+        """Raises Retry while nobody takes tasks."""
+        ...
+
+
 class Applier:
     """Writes to the API server, and lets the Store see each answer at once."""
 
-    def __init__(self, kube: Kube, store: Store, recorder: Recorder, courtesy: TokenBucket | None = None) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        store: Store,
+        recorder: Recorder,
+        courtesy: TokenBucket | None = None,
+        sender: Sender | None = None,
+    ) -> None:
         self._kube = kube
         self._store = store
         self._recorder = recorder
+        self._sender = sender
         self._courtesy = courtesy or TokenBucket(COURTESY_RATE, COURTESY_BURST)
 
     async def apply(self, controller: AnyController, parent: Resource, plan: Plan, now: datetime) -> Outcome:
@@ -69,6 +86,10 @@ class Applier:
                 await self._delete(action.target)
             case Patch():
                 await self._patch(action)
+            case Send():
+                if self._sender is None:
+                    raise RuntimeError(f"nobody here sends tasks: {action}")
+                await self._sender.send(action)
         log.info(str(action))
 
     async def _create(self, create: Create) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
-from hostler.runtime.apply import Applier
+from hostler.runtime.apply import Applier, Sender
 from hostler.runtime.events import Recorder
 from hostler.runtime.loop import Loop
 from hostler.runtime.plan import AnyController
@@ -15,12 +15,14 @@ from hostler.runtime.store import Store
 log = logging.getLogger(__name__)
 
 
-async def manage(kube: Kube, controllers: Iterable[AnyController], reporter: str, identity: str) -> None:
+async def manage(
+    kube: Kube, controllers: Iterable[AnyController], reporter: str, identity: str, sender: Sender | None = None
+) -> None:
     """Until cancelled; if any part fails, all end."""
     controllers = tuple(controllers)
     store = Store(shared=[controller.parent for controller in controllers])
     recorder = Recorder(kube, reporter, identity)
-    loops = [Loop(controller, store, Applier(kube, store, recorder)) for controller in controllers]
+    loops = [Loop(controller, store, Applier(kube, store, recorder, sender=sender)) for controller in controllers]
     reflectors = [Reflector(kube, kind, store, labels=labels) for kind, labels in watched(controllers).items()]
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(recorder.run(), name="events")

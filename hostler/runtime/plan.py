@@ -49,7 +49,22 @@ class Patch:
         return f"{self.why} {self.target.kind()} {self.target.metadata.name}"
 
 
-Action = Create | Delete | Patch
+@dataclass(frozen=True)
+class Send:
+    """A task for a worker on a queue, about an object; the worker is told its namespace, name and UID, no more.
+
+    It may be carried out twice, so the task must bear that.
+    """
+
+    queue: str
+    task: str
+    about: Resource
+
+    def __str__(self) -> str:
+        return f"send {self.task} {self.about.metadata.name} to {self.queue}"
+
+
+Action = Create | Delete | Patch | Send
 
 
 @dataclass(frozen=True)
