@@ -105,7 +105,7 @@ async def test_a_worker_killed_in_the_middle(place: Place, site: Site) -> None:
     site.pause = 0.15  # 96 pieces: 14 s
     made = (await place.create("disk", {"http": {"url": site.url, "checksum": sha256(DISK)}}))["metadata"]["uid"]
     await place.until("disk", "ImportInProgress")
-    while not (known := report.read((await place.get("disk"))["metadata"]["annotations"], made)) or not known.offset:
+    while not await safe(place, made):  # noqa: ASYNC110
         await asyncio.sleep(0.1)
     before = len(site.seen)
     place.worker("disk").process.send_signal(signal.SIGKILL)
@@ -119,6 +119,12 @@ async def test_a_worker_killed_in_the_middle(place: Place, site: Site) -> None:
     assert place.disk("disk") == whole(DISK)
     assert status["restartCount"] == 1
     assert site.seen[-1]["Range"].startswith("bytes="), "it goes on from where it was"
+
+
+async def safe(place: Place, uid: str) -> int:
+    """Bytes from which another worker can go on."""
+    known = report.read((await place.get("disk"))["metadata"].get("annotations", {}), uid)
+    return known.offset if known else 0
 
 
 async def test_the_dispatcher_and_the_broker_killed(
