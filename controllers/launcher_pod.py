@@ -4,6 +4,7 @@ from typing import Any
 
 from controllers import launcher_volumes
 from controllers.launcher_volumes import Claims, Storage
+from controllers.probes import probes
 from controllers.resources import resources
 from controllers.settings import ManagerSettings
 from hostler.api import launcher
@@ -107,7 +108,7 @@ def container(vmi: VirtualMachineInstance, storage: Storage, settings: ManagerSe
         "terminationMessagePath": launcher.TERMINATION_LOG,
         "volumeMounts": storage.mounts,
     }
-    return whole | ({"volumeDevices": storage.devices} if storage.devices else {})
+    return whole | probes(vmi) | ({"volumeDevices": storage.devices} if storage.devices else {})
 
 
 def prepare(vmi: VirtualMachineInstance, storage: Storage) -> str:

@@ -189,14 +189,23 @@ def running(vmi: VirtualMachineInstance, pod: Pod, now: datetime) -> Plan:
     if pod.metadata.deletion_timestamp:
         return Plan(status=set_conditions(vmi, {"Ready": TERMINATING}, now))
     seen, compute = pod.condition("Ready"), pod.container(launcher.COMPUTE)
-    if seen is None or compute is None or not compute.ready:
+    if seen is None or compute is None:
         return Plan()  # the kubelet has not caught up with the agent
+    if not compute.ready:
+        return probed(vmi, ready, seen.message or "", now)
     # a node's silence turns the pod's condition, but not what its last report said of the container
     if seen.status == "False":
         return Plan(status=set_conditions(vmi, {"Ready": NODE_SILENT}, now))
-    if ready is not None and ready.reason == NODE_SILENT.reason:
+    if ready is not None and ready.reason in (NODE_SILENT.reason, launcher.NOT_PROBED):
         return Plan(status=set_conditions(vmi, {"Ready": Condition(True)}, now))
     return Plan()
+
+
+def probed(vmi: VirtualMachineInstance, ready: VirtualMachineInstanceCondition | None, why: str, now: datetime) -> Plan:
+    """The kubelet says that the guest is not ready; without a probe of its own it only has not caught up."""
+    if vmi.spec.readiness_probe is None or (ready is not None and ready.reason == NOT_RUNNING.reason):
+        return Plan()  # of a guest that is paused, the agent has told
+    return Plan(status=set_conditions(vmi, {"Ready": Condition(False, launcher.NOT_PROBED, why)}, now))
 
 
 def ending(vmi: VirtualMachineInstance, seen: Seen, now: datetime) -> Plan:

@@ -20,6 +20,7 @@ DOMAIN = "kubevirt.io/domain"  # annotation: name of the VMI
 NODE_NAME = "kubevirt.io/nodeName"  # label on the VMI once it runs on a node
 SCHEDULABLE = "kubevirt.io/schedulable"  # label on nodes
 HEARTBEAT = "kubevirt.io/heartbeat"  # annotation on nodes: RFC 3339 time of the agent's last sign of life
+NOT_PROBED = "ContainersNotReady"  # reason of Ready=False while the guest's readiness probe fails; Kubernetes' own
 VMI_FINALIZER = "kubevirt.io/foregroundDeleteVirtualMachine"
 VM_FINALIZER = "kubevirt.io/virtualMachineControllerFinalize"  # on a VM, and on its VMI
 
@@ -36,6 +37,7 @@ VHOST_NET = "devices.kubevirt.io/vhost-net"
 
 COMPUTE = "compute"  # the container that holds libvirtd and QEMU
 PID1 = ("python3", "-S", "-E", "/usr/lib/hostler/pid1.py")  # its command; the image has launcher/pod/*.py there
+PROBE = (*PID1[:-1], "/usr/lib/hostler/probe.py")  # asks the agent in the guest; launcher/pod/probe.py
 UID = 107  # of everything in the pod; libvirt-qemu in the image's /etc/passwd
 
 # places inside the compute container

@@ -10,8 +10,6 @@ from hostler.api.schema import at, model_schema
 
 NOT_YET = """
 accessCredentials
-livenessProbe
-readinessProbe
 resourceClaims
 startStrategy
 utilityVolumes

@@ -17,6 +17,7 @@ from launcher.agent.pods import LauncherPod
 LONGEST_MESSAGE = 1024
 NOT_RUNNING = Condition(False, "GuestNotRunning", "Guest VM is not reported as running")
 PAUSED = Condition(True, "PausedByUser", "VMI was paused by user")
+UNPROBED = Condition(False, launcher.NOT_PROBED, "the guest's readiness probe has not succeeded yet")
 IO_ERROR = Condition(True, "PausedIOError", "VMI was paused, IO error detected")
 PAUSED_BY_IO_ERROR = 5  # VIR_DOMAIN_PAUSED_IOERROR
 EMULATED = Condition(True, "SoftwareEmulation", "the node has no KVM for this guest: it is emulated, and slow")
@@ -135,7 +136,8 @@ def wanted_conditions(vmi: VirtualMachineInstance, domain: Domain) -> Wanted:
     if paused:
         wanted["Ready"] = NOT_RUNNING
     elif ready is None or ready.reason == NOT_RUNNING.reason:
-        wanted["Ready"] = Condition(True)  # other reasons are the manager's: a pod that ends, a node that is silent
+        # other reasons are the manager's: a pod that ends, a node that is silent, a probe
+        wanted["Ready"] = Condition(True) if vmi.spec.readiness_probe is None else UNPROBED
     return wanted
 
 

@@ -9,6 +9,7 @@ from tests.e2e.manifests import vmi
 USER_DATA = """#cloud-config
 runcmd:
   - [sh, -c, "echo hostler-test: $(hostname) counts $((6 * 7)) > /dev/ttyS0"]
+  - [touch, /run/all-done]
 """
 
 
@@ -23,9 +24,13 @@ def test_debian_boots_with_cloud_init_and_its_agent_and_powers_off(kubectl, name
         {"name": "seed", "cloudInitNoCloud": {"userData": USER_DATA}},
     ]
     domain = {"memory": {"guest": "512Mi"}, "devices": devices}
-    kubectl.apply(namespace, vmi("trixie", domain=domain, volumes=volumes, terminationGracePeriodSeconds=60))
+    # the guest makes the file at its very end: by then the agent answers for long
+    probe = {"exec": {"command": ["test", "-e", "/run/all-done"]}, "periodSeconds": 2, "timeoutSeconds": 10}
+    guest = vmi("trixie", domain=domain, volumes=volumes, readinessProbe=probe, terminationGracePeriodSeconds=60)
+    kubectl.apply(namespace, guest)
     kubectl("wait", "-n", namespace, "--for=condition=AgentConnected", "vmi/trixie", "--timeout=300s")
-    seen.console(kubectl, namespace, "trixie", "hostler-test: trixie counts 42", 300)
+    kubectl("wait", "-n", namespace, "--for=condition=Ready", "vmi/trixie", "--timeout=300s")
+    assert "counts 42" in seen.console(kubectl, namespace, "trixie", "hostler-test: trixie", 1)
 
     def told():
         status = seen.get(kubectl, namespace, "vmi", "trixie")["status"]

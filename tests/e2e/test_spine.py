@@ -69,6 +69,18 @@ def test_phases_console_and_address(kubectl, namespace):
     assert seen.condition(one, "SoftwareEmulation").get("status") in {"True", None}
 
 
+def test_a_guest_is_ready_when_its_probe_says_so(kubectl, namespace):
+    """The tiny guest has a web server, but only one page."""
+    probes = {"good": "/", "bad": "/no-such-page"}
+    for name, path in probes.items():
+        probe = {"httpGet": {"port": 80, "path": path}, "periodSeconds": 1}
+        kubectl.apply(namespace, vmi(name, readinessProbe=probe))
+    kubectl("wait", "-n", namespace, "--for=condition=Ready", "vmi/good", "--timeout=120s")
+    seen.console(kubectl, namespace, "bad", "is up")
+    ready = seen.condition(seen.get(kubectl, namespace, "vmi", "bad"), "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "ContainersNotReady")
+
+
 @pytest.mark.parametrize("binding", ["masquerade", "bridge"])
 def test_a_guest_answers_a_ping_from_another_pod(kubectl, namespace, prober, binding):
     guest = vmi("pinged")

@@ -15,6 +15,7 @@ from tests.unit import make
 from tests.unit.make import NOON, claim, pod, said, verbs, vmi
 
 SETTINGS = ManagerSettings(use_emulation=True)
+PROBED = {"readinessProbe": {"tcpSocket": {"port": 80}}}
 DISK = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]}
 
 
@@ -77,6 +78,18 @@ def test_plan(seen: Any, pods: list[Any], actions: list[str], phase: str | None)
         pytest.param(
             vmi(phase="Running", ready=True), [pod(phase="Pending", ready=False)], "Ready", None,
             id="the kubelet is slower than the agent",
+        ),
+        pytest.param(
+            vmi(phase="Running", ready=True, spec=PROBED), [pod(ready=False, started=False)], "Ready",
+            ("False", "ContainersNotReady"), id="the guest's probe fails",
+        ),
+        pytest.param(
+            vmi(phase="Running", ready=(False, "GuestNotRunning"), spec=PROBED), [pod(ready=False, started=False)],
+            "Ready", None, id="nor can a paused guest answer",
+        ),
+        pytest.param(
+            vmi(phase="Running", ready=(False, "ContainersNotReady"), spec=PROBED), [pod()], "Ready", ("True", ""),
+            id="the guest's probe succeeds",
         ),
         pytest.param(vmi(phase="Running", ready=True), [], "Ready", ("False", "PodNotExists"), id="no pod"),
         pytest.param(

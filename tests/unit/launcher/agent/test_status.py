@@ -36,7 +36,8 @@ def vmi(seen: dict[str, Any] | None = None) -> VirtualMachineInstance:
             "spec": {
                 "domain": {"devices": {}, "memory": {"guest": "64Mi"}, "cpu": {"cores": 2}},
                 "volumes": [{"name": "a", "emptyDisk": {"capacity": "1Gi"}}, {"name": "b"}],
-            },
+            }
+            | known.get("spec", {}),
             "status": {"phase": "Pending", "phaseTransitionTimestamps": [at("Pending", BEFORE)]}
             | known.get("status", {}),
         }
@@ -161,6 +162,14 @@ def test_ready(conditions: list[dict[str, str]], state: Any, expected: tuple[str
     assert after.status is not None
     found = next(each for each in after.status.conditions if each.type == "Ready")
     assert (found.status, found.reason or "") == expected
+
+
+def test_a_guest_with_a_probe_is_not_ready_until_the_probe_says_so() -> None:
+    probed = vmi({"spec": {"readinessProbe": {"tcpSocket": {"port": 80}}}})
+    after = told(Seen(POD, "here", Sight(Domain("default_web", "running"))), probed).status
+    assert after is not None
+    found = next(each for each in after.conditions if each.type == "Ready")
+    assert (found.status, found.reason) == ("False", "ContainersNotReady")
 
 
 @pytest.mark.parametrize(("reason", "expected"), [(1, "PausedByUser"), (5, "PausedIOError")])
