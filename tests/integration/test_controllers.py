@@ -104,7 +104,8 @@ async def test_a_set_grows_shrinks_and_goes(place: Place, manager: Manager) -> N
     await run_set(place, 5)
     made = {key: count - before.get(key, 0) for key, count in manager.writes().items()}
     assert made["POST virtualmachineinstances"] == made["POST pods"] == 5
-    assert made.get("PATCH virtualmachineinstances", 0) <= 5
+    # one each; a machine that is busy sees the phases, too, that last only a moment elsewhere
+    assert made.get("PATCH virtualmachineinstances", 0) <= 15
     assert (await place.get(ReplicaSet, "hello"))["status"]["labelSelector"] == "app=hello"
 
     await place.scale("hello", 7)
