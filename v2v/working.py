@@ -10,7 +10,7 @@ from hostler.runtime import kube
 from hostler.runtime.errors import ApiError, NotFound, Terminal
 from hostler.runtime.protocol import Kube
 from v2v import job as jobs
-from v2v import report
+from v2v import metrics, report
 from v2v.job import Job
 from v2v.report import Report
 from v2v.work import Interrupted, Work, make
@@ -32,6 +32,7 @@ def exit_code() -> int:
 async def fill(namespace: str, name: str, uid: str) -> None:
     """One DataVolume, in the pod that was made for it."""
     job = Job.model_validate_json(os.environ[jobs.ENV])
+    metrics.serve(int(os.environ.get("HOSTLER_METRICS_PORT", metrics.PORT)))
     api = await kube.connect(os.environ.get("HOSTLER_KUBECONFIG"), "hostler-disk-worker")
     try:
         if uid == job.uid:
@@ -88,7 +89,8 @@ class Worker:
     async def _beat(self, work: Work) -> None:
         while True:
             try:
-                await self._say(work.report())
+                await self._say(said := work.report())
+                metrics.progress(self._job.kind, self._job.uid, said.percent or 0)
             except NotFound:
                 pass  # deleted: the pod will be, too
             except ApiError as error:

@@ -178,6 +178,7 @@ class Kubelet:
             "HOSTLER_ROOT": str(root),
             "HOSTLER_KUBECONFIG": str(kubeconfig),
             "HOSTLER_UPLOAD_PORT": str(self.upload_port),
+            "HOSTLER_METRICS_PORT": "0",
             "HOME": str(root),
             "TMPDIR": str(root),
         }
