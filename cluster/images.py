@@ -42,7 +42,10 @@ class Image:
 IMAGES = {
     image.name: image
     for image in (
-        Image("hostler", ("images/hostler", "hostler", "controllers", "launcher", "v2v", "pyproject.toml", "uv.lock")),
+        Image(
+            "hostler",
+            ("images/hostler", "hostler", "controllers", "fencing", "launcher", "v2v", "pyproject.toml", "uv.lock"),
+        ),
         Image("hostler-launcher", ("images/hostler-launcher", "launcher/pod")),
         Image("legacy", ("images/legacy",), tag="1"),
         Image("tiny", ("images/tiny",), tag="1"),

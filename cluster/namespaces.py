@@ -75,6 +75,9 @@ def script(node: Node) -> str:
         f"umount -l {layout.RUN}/* 2>/dev/null || true",  # the pins: a namespace that holds itself never ends
         "mount -t tmpfs -o mode=755 tmpfs /run",
         "mkdir -p /run/lock /run/containerd /run/netns",
+        # a boot of its own: whoever asks for its ID, the kubelet for one, sees a new one when the node starts anew
+        "cat /proc/sys/kernel/random/uuid > /run/boot_id",
+        "mount --bind /run/boot_id /proc/sys/kernel/random/boot_id",
         *(_bind(node.state / folder, place) for place, folder in PLACES.items()),
     ]
     for file, name in FILES.items():

@@ -25,11 +25,16 @@ def connect(cluster: Cluster) -> None:
     _cable(cluster, cluster.control_interface, cluster.control_namespace)
     host.ip(inside(cluster, None), cluster.control_namespace)
     for node in cluster.nodes:
-        _cable(cluster, node.interface, node.run / "net")
-        host.ip(inside(cluster, node), node.run / "net")
-        forward(node)
+        plug(node)
     host.ip(pod_routes(cluster, None) + service_routes(cluster))
     host.run("nft", "-f", "-", stdin=masquerade(cluster))
+
+
+def plug(node: Node) -> None:
+    """The cable, the addresses and the routes of one node."""
+    _cable(node.cluster, node.interface, node.run / "net")
+    host.ip(inside(node.cluster, node), node.run / "net")
+    forward(node)
 
 
 def enable_forwarding() -> None:

@@ -23,6 +23,7 @@ from cluster import (
     network,
     node,
     pki,
+    power,
     programs,
     readiness,
     registry,
@@ -106,8 +107,8 @@ def configure(cluster: Cluster, found: dict[str, Path]) -> None:
     kubeconfig.write_all(cluster)
     for one in cluster.nodes:
         node.configure(one, share=1 / cluster.size)
-    specs = [*control.programs(cluster), *(s for one in cluster.nodes for s in node.programs(one))]
-    spec.save(cluster.state / supervisor.PROGRAMS, specs)
+    power.reset(cluster)  # who was switched off starts, too
+    spec.save(cluster.state / supervisor.PROGRAMS, power.wanted(cluster))
 
 
 def connect(cluster: Cluster) -> None:

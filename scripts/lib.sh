@@ -55,7 +55,7 @@ need_test_packages() {
     header=$(python3 -c 'import sysconfig; print(sysconfig.get_path("include") + "/Python.h")')
     need_packages /usr/include/libvirt/libvirt.h:libvirt-dev "$header:python3-dev" libvirtd:libvirt-daemon \
         virsh:libvirt-clients qemu-system-x86_64:qemu-system-x86 qemu-img:qemu-utils xorriso:xorriso \
-        busybox:busybox-static redis-server:redis-server
+        busybox:busybox-static redis-server:redis-server fence_ipmilan:fence-agents ipmitool:ipmitool
 }
 
 bootstrap() {

@@ -1,5 +1,7 @@
 """Kubernetes' own kinds, as narrow as we read them."""
 
+from base64 import b64decode
+
 from pydantic import Field
 
 from hostler.api import quantity
@@ -114,10 +116,14 @@ class PersistentVolumeClaim(Resource):
 
 
 class Secret(Resource):
-    """Only its metadata is read as a model."""
-
     group_version = "v1"
     plural = "secrets"
+
+    data: dict[str, str] = Field(default_factory=dict)
+
+    def texts(self) -> dict[str, str]:
+        """Its values as they were before the API encoded them."""
+        return {key: b64decode(value).decode() for key, value in self.data.items()}
 
 
 class ServiceAccount(Resource):

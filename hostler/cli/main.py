@@ -5,7 +5,7 @@ import sys
 import typer
 
 from cluster.errors import ClusterError
-from hostler.cli import cluster, tour, up
+from hostler.cli import cluster, fence, hardware, tour, up
 from hostler.runtime.errors import Terminal
 
 app = typer.Typer(
@@ -18,7 +18,10 @@ app = typer.Typer(
 )
 app.command()(up.up)
 app.command("tour")(tour.run)
+cluster.app.command()(hardware.bmc)
+cluster.app.command()(hardware.node)
 app.add_typer(cluster.app, name="cluster")
+app.add_typer(fence.app, name="fence")
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(
     cluster.kubectl
 )

@@ -10,7 +10,7 @@ from hostler.runtime.protocol import Kind, Kube
 from hostler.runtime.reflector import Reflector
 from hostler.runtime.store import Store
 from hostler.runtime.tls import Credentials
-from launcher.agent import deviceplugin, heartbeat, kvm, metrics, readiness, routes, server
+from launcher.agent import deviceplugin, heartbeat, kvm, metrics, nodelease, readiness, routes, server
 from launcher.agent.caretaker import Caretaker
 from launcher.agent.ground import Ground, Node
 from launcher.agent.guests import Running
@@ -94,6 +94,10 @@ async def run(kube: Kube, identity: str, settings: AgentSettings) -> None:
             parts.create_task(heartbeat.beat(kube, settings.node_name), name="node")
             if settings.port:
                 parts.create_task(listen(kube, agent, settings), name="server")
+            if settings.node_lease:
+                boot = nodelease.boot_id(settings.boot_id_file)
+                lease = nodelease.keep(kube, settings.namespace, settings.node_name, boot)
+                parts.create_task(lease, name="node lease")
             for plugin in plugins(settings):
                 parts.create_task(plugin.run(), name="device plugin")
             ready = readiness.announce(kube, settings.node_name, (pods, vmis), settings.state_dir)

@@ -16,6 +16,8 @@ class AgentSettings(Settings):
     state_dir: Path = Field(Path("/tmp/hostler"), description="what is worth keeping until the next boot")  # noqa: S108
 
     port: int = Field(PORT, description="HTTPS port on which our other processes call this agent; 0 for none")
+    node_lease: bool = Field(False, description="renew a lease for the node, by which fencing learns of its silence")
+    boot_id_file: Path = Field(Path("/proc/sys/kernel/random/boot_id"), description="what tells one boot from another")
 
     @property
     def pods(self) -> Path:

@@ -89,3 +89,25 @@ def test_remove(tmp_path, monkeypatch):
     assert not (tmp_path / "memory/h").exists()
     assert not (tmp_path / "unified/h").exists()
     assert (tmp_path / "pids/h").exists(), "another cluster's is in it"
+
+
+def test_freeze_version_1(tmp_path, monkeypatch):
+    """Programs of another hierarchy are brought into the freezer's first."""
+    mounted(tmp_path, monkeypatch, pids="cgroup", freezer="cgroup")
+    for place in ("pids/a", "freezer/a"):
+        (tmp_path / place).mkdir()
+    (tmp_path / "pids/a/cgroup.procs").write_text("11\n")
+    cgroups.freeze("/a")
+    assert (tmp_path / "freezer/a/freezer.state").read_text() == "FROZEN"
+    assert (tmp_path / "freezer/a/cgroup.procs").read_text() == "11"
+    cgroups.thaw("/a")
+    assert (tmp_path / "freezer/a/freezer.state").read_text() == "THAWED"
+
+
+def test_freeze_version_2(tmp_path, monkeypatch):
+    mounted(tmp_path, monkeypatch, unified="cgroup2")
+    (tmp_path / "unified/a").mkdir()
+    cgroups.freeze("/a")
+    assert (tmp_path / "unified/a/cgroup.freeze").read_text() == "1"
+    cgroups.thaw("/a")
+    assert (tmp_path / "unified/a/cgroup.freeze").read_text() == "0"

@@ -1,0 +1,87 @@
+"""Clears the place of a node that is proven dead: taint first, so that nothing starts there, then VMIs, then pods."""
+
+import logging
+from datetime import UTC, datetime
+
+from fencing import recovery
+from fencing.dialogue import Cleared
+from hostler.api.fencing import OWNER_EPOCH, EndedInstance, FenceOperation, FenceProof
+from hostler.api.kubevirt.vm import VirtualMachine
+from hostler.api.kubevirt.vmi import VirtualMachineInstance
+from hostler.api.objects import Node, Pod
+from hostler.runtime.errors import Conflict, NotFound
+from hostler.runtime.events import Recorder
+from hostler.runtime.plan import Event
+from hostler.runtime.protocol import Kube
+
+log = logging.getLogger(__name__)
+
+
+async def clear(
+    kube: Kube, recorder: Recorder, op: FenceOperation, proof: FenceProof
+) -> tuple[Cleared, list[EndedInstance]]:
+    """One round; safe to repeat. The VMIs that this round ended."""
+    await _taint(kube, op)
+    pods = [Pod.model_validate(raw) for raw in (await kube.list(Pod, fields=f"spec.nodeName={op.spec.node_name}"))[0]]
+    dead = recovery.ended(pods)
+    instances = [
+        ended for place in sorted(recovery.owners(dead)) if (ended := await _fail(kube, recorder, place, op, proof))
+    ]
+    for pod in dead:
+        await _delete(kube, pod)
+    return Cleared(len(dead), f"{len(dead)} pods deleted"), instances
+
+
+async def _taint(kube: Kube, op: FenceOperation) -> None:
+    try:
+        node = Node.model_validate(await kube.get(Node, None, op.spec.node_name))
+    except NotFound:
+        return  # without a node nothing is scheduled there
+    if patch := recovery.taint(node, op):
+        await kube.patch(Node, None, op.spec.node_name, patch)
+
+
+async def _fail(
+    kube: Kube, recorder: Recorder, place: tuple[str, str], op: FenceOperation, proof: FenceProof
+) -> EndedInstance | None:
+    try:
+        vmi = VirtualMachineInstance.model_validate(await kube.get(VirtualMachineInstance, *place))
+        if not recovery.lost(vmi, op.spec.node_name):
+            return None
+        patch = recovery.fail(vmi, op, proof, datetime.now(UTC))
+        await kube.patch(VirtualMachineInstance, *place, patch)
+    except NotFound:
+        return None
+    raised = recovery.epoch(patch["metadata"]["annotations"])
+    note = f"node {op.spec.node_name} was fenced ({op.metadata.name}): {proof.message}"
+    recorder.record(vmi, Event("NodeFenced", note, "Warning"))
+    log.info("ended", extra={"object": "/".join(place), "epoch": raised, "operation": op.metadata.name})
+    await _raise_owner(kube, vmi, raised)
+    return EndedInstance(namespace=place[0], name=place[1], uid=vmi.metadata.uid, epoch=raised)
+
+
+async def _raise_owner(kube: Kube, vmi: VirtualMachineInstance, raised: int) -> None:
+    """The VM outlives its VMI, and so must the epoch."""
+    owner = vmi.metadata.controller
+    if owner is None or owner.kind != VirtualMachine.kind():
+        return
+    namespace = vmi.metadata.namespace
+    try:
+        vm = await kube.get(VirtualMachine, namespace, owner.name)
+        meta = vm["metadata"]
+        if meta["uid"] == owner.uid and recovery.epoch(meta.get("annotations") or {}) < raised:
+            annotations = {OWNER_EPOCH: str(raised)}
+            patch = {"metadata": {"resourceVersion": meta["resourceVersion"], "annotations": annotations}}
+            await kube.patch(VirtualMachine, namespace, owner.name, patch)
+    except NotFound:
+        return
+
+
+async def _delete(kube: Kube, pod: Pod) -> None:
+    """Without grace: the kubelet that would end it is no more. A pod of the same name with another UID stays."""
+    meta = pod.metadata
+    try:
+        await kube.delete(Pod, meta.namespace, meta.name, uid=meta.uid, grace=0)
+    except (NotFound, Conflict):
+        return
+    log.info("deleted", extra={"object": f"{meta.namespace}/{meta.name}", "uid": meta.uid})

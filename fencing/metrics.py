@@ -1,0 +1,23 @@
+"""What fencing counts, for Prometheus."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+SILENCE = Gauge("hostler_node_lease_silence_seconds", "For how long a node's lease has not been renewed", ["node"])
+NODES = Gauge("hostler_fence_nodes", "Nodes by what is thought of them", ["state"])
+OPERATIONS = Counter("hostler_fence_operations", "Operations that reached a phase", ["phase", "reason"])
+PHASES = Histogram(
+    "hostler_fence_phase_seconds",
+    "Time that operations spent in a phase",
+    ["phase"],
+    buckets=(1, 2, 5, 10, 20, 40, 80, 300),
+)
+RUNS = Counter("hostler_fence_agent_runs", "Runs of fence agents", ["agent", "action", "exit_code"])
+RUN_SECONDS = Histogram(
+    "hostler_fence_agent_seconds",
+    "Time of one run of a fence agent",
+    ["agent", "action"],
+    buckets=(0.5, 1, 2, 5, 10, 20, 40, 80),
+)
+DEVICES = Gauge(
+    "hostler_fence_device_ready", "1 where the devices of a node answered when they were last asked", ["node"]
+)
