@@ -79,6 +79,8 @@ def test_an_incident_does_not_change(hostler):
     assert hostler.create(f"{PATH}/fenceoperations", operation("fixed")).code == 201
     path = f"{PATH}/fenceoperations/fixed"
     assert "does not change" in hostler.merge(path, {"spec": {"nodeName": "other"}}).message
-    said = {"by": "me", "message": "I pulled the plug"}
+    said = {"by": "admin", "message": "I pulled the plug"}
+    refused = hostler.merge(path, {"spec": {"acknowledgement": said | {"by": "somebody"}}})
+    assert "spec.acknowledgement.by: must be you, admin" in refused.message
     assert hostler.merge(path, {"spec": {"acknowledgement": said}}).code == 200
     assert "taken back" in hostler.merge(path, {"spec": {"acknowledgement": None}}).message

@@ -95,7 +95,7 @@ def test_what_dies_starts_again_and_is_remembered(world):
 
 def test_what_ends_at_once_is_not_started_in_a_rush(world):
     world.want(Spec("it", ("sh", "-c", "echo said; exit 3")))
-    until(lambda: len(world.page.entries["it"].deaths) == 3)
+    until(lambda: "it" in world.page.entries and len(world.page.entries["it"].deaths) == 3)
     deaths = world.page.entries["it"].deaths
     assert {death["how"] for death in deaths} == {"exit code 3"}
     assert world.log("it").count("said\n") == 3
