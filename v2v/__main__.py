@@ -11,8 +11,9 @@ from hostler.api.cdi import DataVolume
 from hostler.runtime import shell
 from hostler.runtime.errors import ApiError
 from hostler.runtime.manager import manage
+from hostler.runtime.plan import AnyController
 from hostler.runtime.protocol import Kube
-from v2v import datavolume
+from v2v import datavolume, importplan, importsource
 from v2v.broker import Admin
 from v2v.settings import DiskSettings
 from v2v.tasks import CelerySender
@@ -42,7 +43,11 @@ def main() -> None:
 
     async def work(kube: Kube, identity: str) -> None:
         async with asyncio.TaskGroup() as group:
-            controllers = (datavolume.controller(settings),)
+            controllers: tuple[AnyController, ...] = (
+                datavolume.controller(settings),
+                importsource.controller(settings),
+                importplan.controller(settings),
+            )
             group.create_task(manage(kube, controllers, "hostler-disks", identity, CelerySender(settings)))
             group.create_task(sweep(kube, settings))
 

@@ -49,6 +49,8 @@ def annotations(volume: DataVolume) -> dict[str, str]:
         return said | {cdi.UPLOAD_TARGET: ""}
     if source is not None and source.http is not None:
         return said | {cdi.IMPORT_SOURCE: "http", cdi.IMPORT_ENDPOINT: source.http.url}
+    if source is not None and source.vddk is not None:
+        return said | {cdi.IMPORT_SOURCE: "vddk", cdi.IMPORT_ENDPOINT: source.vddk.url or ""}
     return said | ({cdi.IMPORT_SOURCE: "none"} if kind == "blank" else {})
 
 

@@ -47,7 +47,7 @@ def controller(settings: DiskSettings) -> Controller[DataVolume, Seen]:
         failed=failed,
         concerns=waiting_for_source,
         selectors={
-            Pod: f"{launcher.APP_LABEL} in ({launcher.APP_VALUE},{worker_pod.VALUE})",
+            Pod: f"{launcher.APP_LABEL} in ({launcher.APP_VALUE},{worker_pod.VALUE},{worker_pod.IMPORT_VALUE})",
             ServiceAccount: PART_OF,
             RoleBinding: PART_OF,
         },

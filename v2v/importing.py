@@ -10,7 +10,7 @@ from v2v.decode import peek
 from v2v.digest import Digest
 from v2v.filling import fill
 from v2v.http import HttpSource, SourceChanged, SourceFailed, request_headers, tls_context
-from v2v.job import AUTHORITIES, CREDENTIALS, SCRATCH, Job
+from v2v.job import AUTHORITIES, CREDENTIALS, SCRATCH, Http, Job
 from v2v.range import Mark
 from v2v.report import Report
 from v2v.target import Target, opened
@@ -27,8 +27,7 @@ class Import(Work):
 
     def __init__(self, job: Job, known: Report, scratch: Path = SCRATCH) -> None:
         super().__init__(job, known)
-        assert job.http is not None
-        self._http = job.http
+        self._http = job.http or Http(url="")
         self._scratch = scratch
         self._share = 100.0  # percent of the progress that reading is
 
@@ -45,10 +44,7 @@ class Import(Work):
         raise Interrupted(f"{last} ({RESTARTS} tries)")
 
     def _once(self, mark: Mark) -> None:
-        http = self._http
-        credentials = CREDENTIALS if http.credentials else None
-        context = tls_context(AUTHORITIES if http.authorities else None, insecure=http.insecure)
-        source = HttpSource(http.url, request_headers(http.headers, credentials), context)
+        source = self._source()
         try:
             if mark.durable and self._resumable(mark):
                 log.info("going on", extra={"offset": mark.offset})
@@ -57,6 +53,13 @@ class Import(Work):
                 self._begin(source)
         finally:
             source.close()
+
+    def _source(self) -> HttpSource:
+        """What is read."""
+        http = self._http
+        credentials = CREDENTIALS if http.credentials else None
+        context = tls_context(AUTHORITIES if http.authorities else None, insecure=http.insecure)
+        return HttpSource(http.url, request_headers(http.headers, credentials), context)
 
     def _begin(self, source: HttpSource) -> None:
         """From the first byte."""

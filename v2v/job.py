@@ -25,8 +25,18 @@ class Http(Model):
     checksum: str | None = None
     headers: tuple[str, ...] = ()
     insecure: bool = False
+    thumbprint: str = ""  # of the certificate of the server that has an OVA
     credentials: bool = False
     authorities: bool = False
+
+
+class VSphere(Model):
+    """As in spec.source.vddk: a disk of a machine that is off; user and password are mounted."""
+
+    url: str
+    uuid: str
+    file: str
+    thumbprint: str = ""
 
 
 class Job(Model):
@@ -38,6 +48,7 @@ class Job(Model):
     device: bool = False
     source_device: bool = False
     http: Http | None = None
+    vsphere: VSphere | None = None
     upload_key: str | None = None  # a certificate (PEM): tokens of uploads are signed with its key
 
     def text(self) -> str:

@@ -9,6 +9,7 @@ from v2v.choice import pod_nics
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 MIB = 2**20
+THUMBPRINT = "import.hostler.io/thumbprint"  # annotation of a DataVolume: DataVolumes have no field for it
 EVERYWHERE = ""  # a storage map's source that stands for all other datastores
 
 
@@ -27,7 +28,10 @@ def data_volume(source: ImportSource, machine: SourceMachine, disk: SourceDisk, 
             storage["storageClassName"] = chosen.storage_class
         if chosen.access_mode:
             storage["accessModes"] = [chosen.access_mode]
-    return {"metadata": {"name": name}, "spec": {"source": origin(source, machine, disk), "storage": storage}}
+    metadata: Raw = {"name": name}
+    if source.spec.ova and source.spec.ova.thumbprint:
+        metadata["annotations"] = {THUMBPRINT: source.spec.ova.thumbprint}
+    return {"metadata": metadata, "spec": {"source": origin(source, machine, disk), "storage": storage}}
 
 
 def origin(source: ImportSource, machine: SourceMachine, disk: SourceDisk) -> Raw:

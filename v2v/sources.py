@@ -29,7 +29,9 @@ def source_kind(volume: DataVolume) -> Kind:
     """What is to be done; Terminal for a source that is not carried out (the API server refuses those, too)."""
     source = volume.spec.source
     kinds: dict[Kind, object] = (
-        {"import": source.http, "blank": source.blank, "clone": source.pvc, "upload": source.upload} if source else {}
+        {"import": source.http or source.vddk, "blank": source.blank, "clone": source.pvc, "upload": source.upload}
+        if source
+        else {}
     )
     found = next((kind for kind, given in kinds.items() if given is not None), None)
     if found is None:

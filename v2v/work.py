@@ -61,6 +61,14 @@ def make(job: Job, known: Report) -> Work:
         from v2v.upload import Upload
 
         return Upload(job, known)
+    if job.vsphere is not None:
+        from v2v.vmware import FlatFile
+
+        return FlatFile(job, known)
+    if job.http is not None and "#" in job.http.url:
+        from v2v.vmware import OvaMember
+
+        return OvaMember(job, known)
     from v2v.importing import Import
 
     return Import(job, known)

@@ -12,11 +12,13 @@ from hostler.runtime import names
 from hostler.runtime.plan import owner_reference
 from hostler.runtime.protocol import Raw
 from v2v import job as jobs
-from v2v.job import Http, Job
+from v2v import mapping
+from v2v.job import Http, Job, VSphere
 from v2v.settings import DiskSettings
 from v2v.sources import WORDS, source_kind
 
 LABEL, VALUE = launcher.APP_LABEL, "hostler-disk-worker"
+IMPORT_VALUE = "hostler-import-worker"  # of the pods of importpod, which share the store
 ACCOUNT = "hostler-disk-worker"  # its rights: chart, disks-rbac.yaml
 DISPATCHED = "hostler.io/dispatched"
 CONTAINER = "worker"
@@ -59,6 +61,7 @@ def job(
     """What the worker is told; `key` verifies the tokens of uploads."""
     spec = volume.spec.source
     http = spec.http if spec else None
+    vddk = spec.vddk if spec else None
     return Job(
         uid=volume.metadata.uid,
         kind=source_kind(volume),
@@ -72,8 +75,16 @@ def job(
             checksum=http.checksum or None,
             headers=http.extra_headers,
             insecure=bool(http.insecure_skip_verify),
+            thumbprint=volume.metadata.annotations.get(mapping.THUMBPRINT, ""),
             credentials=bool(http.secret_ref),
             authorities=bool(http.cert_config_map),
+        ),
+        vsphere=vddk
+        and VSphere(
+            url=vddk.url or "",
+            uuid=vddk.uuid or "",
+            file=vddk.backing_file or "",
+            thumbprint=vddk.thumbprint or "",
         ),
     )
 
@@ -173,4 +184,8 @@ def storage(volume: DataVolume, task: Job, settings: DiskSettings) -> tuple[list
             if ref:
                 volumes.append({"name": path.name, kind: {key: ref, "defaultMode": 0o440}})
                 mounts.append({"name": path.name, "mountPath": str(path), "readOnly": True})
+    if source is not None and source.vddk is not None:
+        secret = {"secretName": source.vddk.secret_ref, "defaultMode": 0o440}
+        volumes.append({"name": "credentials", "secret": secret})
+        mounts.append({"name": "credentials", "mountPath": str(jobs.CREDENTIALS), "readOnly": True})
     return mounts, devices, volumes

@@ -120,6 +120,12 @@ DATA_VOLUME_LIMITS = {
     "spec.source.http.extraHeaders[]": PATH,
     "spec.source.http.secretExtraHeaders": WORD,
     "spec.source.http.url": PATH,
+    "spec.source.vddk.backingFile": PATH,
+    "spec.source.vddk.extraArgs": NAME,
+    "spec.source.vddk.initImageURL": NAME,
+    "spec.source.vddk.secretRef": NAME,
+    "spec.source.vddk.url": PATH,
+    "spec.source.vddk.uuid": NAME,
 }
 
 # The smallest value, where the API's type does not say it.

@@ -97,6 +97,7 @@ def chart_values(built: dict[str, Built], progress: Progress) -> Values:
         "image.tag": tags["hostler"],
         "launcher.image.tag": tags["hostler-launcher"],
         "launcher.useEmulation": str(not works).lower(),
+        "imports.image.tag": images.IMAGES["hostler-v2v"].tag,  # large, and loaded by who imports
     }
     return [f"{key}={value}" for key, value in chosen.items()]
 

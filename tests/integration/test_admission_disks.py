@@ -59,7 +59,9 @@ def test_good(hostler: ApiServer, namespace: str, spec: Raw) -> None:
             {"source": {"registry": {"url": "docker://x"}}}, "spec.source.registry: not supported", id="registry"
         ),
         pytest.param({"source": {"s3": {"url": "s3://x"}}}, "spec.source.s3: not supported", id="s3"),
-        pytest.param({"source": {"vddk": {"url": "x"}}}, "spec.source.vddk: not supported", id="vddk"),
+        pytest.param(
+            {"source": {"vddk": {"url": "x"}}}, "spec.source.vddk needs url (https://HOST/sdk), uuid", id="vddk"
+        ),
         pytest.param(
             {"source": {"imageio": {"url": "x", "diskId": "y"}}}, "spec.source.imageio: not supported", id="imageio"
         ),

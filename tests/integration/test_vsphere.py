@@ -1,5 +1,6 @@
 """Our side of vSphere against the simulator, through the real pyVmomi, TLS and HTTP."""
 
+import hashlib
 import http.server
 import threading
 import time
@@ -8,10 +9,15 @@ import pytest
 
 from hostler.runtime.errors import Retry, Terminal
 from tests.integration.vcenter import MIB, content, machine, put, uuid, vcenter
+from v2v import vmware
+from v2v.job import Job, VSphere
+from v2v.report import Report
 from v2v.simulator.machines import Disk, Nic
+from v2v.simulator.server import Faults
 from v2v.vsphere import driver, inventory
 from v2v.vsphere.power import off
 from v2v.vsphere.session import Login, session
+from v2v.work import Interrupted
 
 SIZE = 24 * MIB + 512
 
@@ -118,3 +124,100 @@ def test_power_of_a_machine_that_is_gone(tmp_path):
     with vcenter(tmp_path) as there, pytest.raises(Terminal, match="already been deleted"):  # noqa: SIM117
         with session(there.login()) as opened:
             driver.drive(opened, "vm-77", off(5.0))
+
+
+@pytest.fixture
+def credentials(tmp_path, monkeypatch):
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    (folder / "user").write_text("administrator@vsphere.local\n")
+    (folder / "password").write_text("password")
+    monkeypatch.setattr(vmware, "CREDENTIALS", folder)
+    return folder
+
+
+def flat(there, target, monkeypatch, known=None, **more):
+    """The work of a disk's worker, with its volume at `target`."""
+    target.mkdir(exist_ok=True)
+    place = {"url": there.url, "uuid": uuid(1), "file": "[datastore1] m1/m1.vmdk", "thumbprint": there.thumbprint}
+    job = Job(uid="u", kind="import", size=SIZE, vsphere=VSphere(**(place | more)))
+    monkeypatch.setattr(Job, "target", property(lambda _: target))
+    return vmware.FlatFile(job, known or Report())
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_disk_comes_over_a_line_that_breaks(tmp_path, credentials, monkeypatch):
+    put(tmp_path, "m1/m1-flat.vmdk", content(SIZE))
+    faults = Faults(drop_every=5 * MIB)
+    with vcenter(tmp_path, machine(1, power="poweredOff"), faults=faults) as there:
+        flat(there, tmp_path / "volume", monkeypatch).make()
+    copy = tmp_path / "volume" / "disk.img"
+    assert sha256(copy) == hashlib.sha256(content(SIZE)).hexdigest()
+    assert faults.drops >= 4
+    assert copy.stat().st_blocks * 512 < 16 * MIB, "zeros take no room"
+
+
+def test_another_worker_goes_on_where_the_first_was(tmp_path, credentials, monkeypatch):
+    put(tmp_path, "m1/m1-flat.vmdk", content(SIZE))
+    monkeypatch.setattr("v2v.importing.SYNC_BYTES", 4 * MIB)
+    with vcenter(tmp_path, machine(1, power="poweredOff"), faults=Faults(drop_every=10 * MIB)) as there:
+        first = flat(there, tmp_path / "volume", monkeypatch)
+        monkeypatch.setattr("v2v.http.TRIES", 0)
+        with pytest.raises(Interrupted):
+            first.make()
+        monkeypatch.setattr("v2v.http.TRIES", 6)
+        known = first.report()
+        assert 0 < known.offset < SIZE
+        there.server.faults.drop_every = 0
+        sent = count_bytes(there)
+        flat(there, tmp_path / "volume", monkeypatch, known).make()
+        assert sent() == SIZE - known.offset, "only the rest was read"
+    assert sha256(tmp_path / "volume" / "disk.img") == hashlib.sha256(content(SIZE)).hexdigest()
+
+
+def count_bytes(there):
+    """How many bytes of disks the server was asked for from now on."""
+    from v2v.simulator import folder
+
+    asked = []
+    original = folder.part
+
+    def counted(*given):
+        part = original(*given)
+        asked.append(part.last - part.first + 1)
+        return part
+
+    folder.part = counted
+
+    def total():
+        folder.part = original
+        return sum(asked)
+
+    return total
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        pytest.param({"uuid": uuid(9)}, "VMNotFound", id="no such machine"),
+        pytest.param({"file": "[datastore1] m1/other.vmdk"}, "SourceRefused", id="no such file"),
+        pytest.param({"file": "disk.vmdk"}, "DiskNameInvalid", id="no file name"),
+    ],
+)
+def test_disks_that_are_not_there(tmp_path, credentials, monkeypatch, more, reason):
+    put(tmp_path, "m1/m1-flat.vmdk", content(MIB))
+    with vcenter(tmp_path, machine(1, power="poweredOff")) as there, pytest.raises(Terminal) as said:
+        flat(there, tmp_path / "volume", monkeypatch, **more).make()
+    assert said.value.reason == reason
+
+
+def test_a_guest_cannot_choose_how_its_disk_is_read(tmp_path, credentials, monkeypatch):
+    """A raw disk may begin like a qcow2 image with a backing file: it is copied, not opened."""
+    evil = (b"QFI\xfb" + b"\0\0\0\3" + content(SIZE))[: SIZE // 512 * 512]
+    put(tmp_path, "m1/m1-flat.vmdk", evil)
+    with vcenter(tmp_path, machine(1, power="poweredOff")) as there:
+        flat(there, tmp_path / "volume", monkeypatch).make()
+    assert sha256(tmp_path / "volume" / "disk.img") == hashlib.sha256(evil).hexdigest()

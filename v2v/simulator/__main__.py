@@ -21,12 +21,18 @@ def main() -> None:
     parser.add_argument("--tls", type=Path, help="folder with tls.crt and tls.key; made there if missing")
     parser.add_argument("--name", action="append", default=["localhost", "127.0.0.1"], help="for the certificate")
     parser.add_argument("--drop-every", type=int, default=0, help="cut a connection after so many bytes of a disk")
+    parser.add_argument("--bytes-per-second", type=int, default=0, help="of a disk, to each client; 0: no limit")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         made = certificate.make(options.tls or Path(scratch), tuple(options.name))
         world = World(options.folder, load(options.folder), options.user, options.password)
         address, _, port = options.listen.rpartition(":")
-        server = Server((address, int(port)), world, context(*made), Faults(drop_every=options.drop_every))
+        server = Server(
+            (address, int(port)),
+            world,
+            context(*made),
+            Faults(options.drop_every, bytes_per_second=options.bytes_per_second),
+        )
         signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
         print(f"https://{options.listen}/sdk thumbprint {certificate.thumbprint(made[0])}", flush=True)
         server.serve_forever()

@@ -1,6 +1,7 @@
 """The simulator's HTTPS server: /sdk for the API, /folder for the disks, and faults on demand."""
 
 import ssl
+import time
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -122,6 +123,8 @@ class Handler(BaseHTTPRequestHandler):
                     self.close_connection = True
                     return
                 self.wfile.write(data)
+                if limit := self.server.faults.bytes_per_second:
+                    time.sleep(len(data) / limit)
                 left -= len(data)
                 sent += len(data)
 

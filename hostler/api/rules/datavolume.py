@@ -21,7 +21,8 @@ NOT_YET = {
     "spec.source.registry": "false",
     "spec.source.s3": "false",
     "spec.source.snapshot": "false",
-    "spec.source.vddk": "false",
+    "spec.source.vddk.extraArgs": "self == ''",
+    "spec.source.vddk.initImageURL": "self == ''",
     "spec.sourceRef": "false",
     "spec.storage.dataSource": "false",
     "spec.storage.dataSourceRef": "false",
@@ -51,6 +52,13 @@ RULES = (
         "spec.source.http.checksum",
         f"self == '' || self.matches('{CHECKSUM}')",
         "spec.source.http.checksum must be md5:, sha1:, sha256: or sha512: and as many hexadecimal digits as it has",
+    ),
+    Rule(
+        "spec.source.vddk",
+        "has(self.url) && self.url.startsWith('https://') && has(self.uuid) && self.uuid != '' "
+        "&& has(self.backingFile) && self.backingFile != '' && has(self.secretRef) && self.secretRef != ''",
+        "spec.source.vddk needs url (https://HOST/sdk), uuid, backingFile and secretRef",
+        reason="FieldValueRequired",
     ),
     Rule(
         "spec.contentType",

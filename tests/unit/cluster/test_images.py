@@ -123,7 +123,7 @@ def test_what_is_copied_is_a_source(image):
 
 def test_unknown_name(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(Terminal, match="no image 'huge': there are hostler, hostler-launcher, legacy, tiny,"):
+    with pytest.raises(Terminal, match="no image 'huge': there are hostler, hostler-launcher, hostler-v2v, legacy,"):
         images.build(["huge"])
     assert images.main(["huge"]) == 2
     assert "no image 'huge'" in capsys.readouterr().err

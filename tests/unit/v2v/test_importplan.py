@@ -1,0 +1,198 @@
+"""A plan from its first look to its machines, with the test as source, workers and disks."""
+
+from typing import Any
+
+import pytest
+
+from hostler.api.cdi import DataVolume
+from hostler.api.imports import ImportPlan
+from hostler.api.kubevirt.vm import VirtualMachine
+from hostler.api.objects import Pod, RoleBinding, ServiceAccount
+from tests.unit import make
+from tests.unit.v2v import made
+from tests.unit.world import World
+from v2v import importplan, verdict
+from v2v.settings import DiskSettings
+from v2v.verdict import Verdict
+
+SETTINGS = DiskSettings(_env_file=None)
+OFF = Verdict(True, "shut down")
+CONVERTED = Verdict(True, "converted by virt-v2v")
+
+
+def world(*things: Any, cut: int | None = None) -> World:
+    found = World([importplan.controller(SETTINGS)])
+    for each in things:
+        found.add(each)
+    return found
+
+
+def plan(found: World) -> ImportPlan:
+    result: ImportPlan = found.get(ImportPlan, "move")
+    return result
+
+
+def phases(found: World) -> list[tuple[str, str]]:
+    status = plan(found).status
+    assert status is not None
+    return [(each.name, each.phase) for each in status.vms]
+
+
+def ends(found: World, pod: str, said: Verdict) -> None:
+    container = {"name": "worker", "state": {"terminated": {"exitCode": 0, "message": verdict.text(said)}}}
+    found.change(found.get(Pod, pod), {"status": {"phase": "Succeeded", "containerStatuses": [container]}})
+    found.settle()
+
+
+def disk(found: World, name: str, phase: str = "Succeeded", progress: str = "100.0%", message: str = "") -> None:
+    running = {"type": "Running", "status": "False", "message": message}
+    change = {"status": {"phase": phase, "progress": progress, "conditions": [running]}}
+    found.change(found.get(DataVolume, name), change)
+    found.settle()
+
+
+def test_one_machine_all_the_way():
+    found = world(made.source(made.machine("Web 1")), made.plan("Web 1", start=True))
+    found.settle()
+    assert phases(found) == [("Web 1", "PoweringOff")]
+    assert found.all(ServiceAccount), "the workers' account is made where it is missing"
+    assert found.all(RoleBinding)
+    ends(found, "import-web-1-off", OFF)
+    assert phases(found) == [("Web 1", "Copying")]
+    disk(found, "web-1-disk0", "ImportInProgress", "25.00%")
+    status = plan(found).status
+    assert status is not None
+    assert status.vms[0].disks[0].bytes == made.GIB // 4
+    disk(found, "web-1-disk0")
+    assert phases(found) == [("Web 1", "Converting")]
+    said = {"metadata": {"annotations": {"conversion.import.hostler.io/web-1": "Inspecting the source"}}}
+    found.change(plan(found), said)
+    found.settle()
+    status = plan(found).status
+    assert status is not None
+    assert status.vms[0].conversion == "Inspecting the source"
+    ends(found, "import-web-1-convert", CONVERTED)
+    assert phases(found) == [("Web 1", "Succeeded")]
+    vm = found.get(VirtualMachine, "web-1")
+    owners = [ref.uid for ref in found.get(DataVolume, "web-1-disk0").metadata.owner_references]
+    assert owners == [vm.metadata.uid], "the disks are the machine's now, not the plan's"
+    status = plan(found).status
+    assert status is not None
+    assert (status.phase, status.succeeded, status.failed) == ("Succeeded", 1, 0)
+
+
+def test_a_bad_machine_does_not_keep_the_others():
+    found = world(made.source(made.machine("web")), made.plan("web", "nobody"))
+    found.settle()
+    assert phases(found) == [("web", "PoweringOff"), ("nobody", "Failed")]
+    status = plan(found).status
+    assert status is not None
+    assert status.vms[1].reason == "VMNotFound"
+    assert status.phase == "Running"
+
+
+def test_all_bad_is_the_end():
+    twins = (made.machine("web"), made.machine("web", "vm-2"))
+    found = world(made.source(*twins), made.plan("web"))
+    found.settle()
+    status = plan(found).status
+    assert status is not None
+    assert status.phase == "Failed"
+    succeeded = next(each for each in status.conditions if each.type == "Succeeded")
+    assert succeeded.status == "False"
+    assert "2 machines are named 'web': give the id: vm-1, vm-2" in (succeeded.message or "")
+    assert found.all(Pod) == []
+
+
+@pytest.mark.parametrize(
+    ("things", "reason"),
+    [
+        pytest.param([made.plan("web")], "SourceNotFound", id="no source"),
+        pytest.param([made.source(ready=False), made.plan("web")], "SourceNotReady", id="not ready"),
+        pytest.param(
+            [made.source(), made.plan("web", targetNamespace="other")], "TargetNamespaceNotAllowed", id="away"
+        ),
+    ],
+)
+def test_it_waits_and_says_why(things, reason):
+    found = world(*things)
+    found.settle()
+    status = plan(found).status
+    assert status is not None
+    assert [(each.type, each.status, each.reason) for each in status.conditions] == [("Valid", "False", reason)]
+
+
+def test_a_source_that_becomes_ready_lets_it_begin():
+    found = world(made.source(made.machine(), ready=False), made.plan("web"))
+    found.settle()
+    source = made.source(made.machine())
+    found.change(source, {"status": source.model_dump(by_alias=True, mode="json")["status"]})
+    found.settle()
+    assert phases(found) == [("web", "PoweringOff")]
+
+
+@pytest.mark.parametrize(
+    ("at", "reason"),
+    [
+        pytest.param("off", "LoginRefused", id="the source refuses"),
+        pytest.param("disk", "DiskFailed", id="a disk fails"),
+        pytest.param("convert", "ConversionFailed", id="virt-v2v cannot"),
+    ],
+)
+def test_failures_are_told(at, reason):
+    found = world(made.source(made.machine()), made.plan("web"))
+    found.settle()
+    ends(found, "import-web-off", OFF if at != "off" else Verdict(False, "no", "LoginRefused"))
+    if at == "disk":
+        disk(found, "web-disk0", "Failed", "N/A", "vc answered 404")
+    elif at == "convert":
+        disk(found, "web-disk0")
+        ends(found, "import-web-convert", Verdict(False, "no operating system", "ConversionFailed"))
+    status = plan(found).status
+    assert status is not None
+    machine = status.vms[0]
+    assert (machine.phase, machine.reason, status.phase) == ("Failed", reason, "Failed")
+    assert found.all(VirtualMachine) == []
+    assert ("stays off" in (machine.message or "")) == (at != "off")
+
+
+def test_an_ova_has_no_power():
+    found = world(made.source(made.machine(power="poweredOff"), ova=True), made.plan("web"))
+    found.settle()
+    assert phases(found) == [("web", "Copying")]
+    assert found.all(Pod) == []
+
+
+def test_few_at_a_time():
+    names = [f"m{number}" for number in range(6)]
+    machines = [made.machine(name, f"vm-{name}") for name in names]
+    found = world(made.source(*machines), made.plan(*names))
+    found.settle()
+    assert [phase for _, phase in phases(found)].count("PoweringOff") == importplan.AT_ONCE
+    ends(found, "import-m0-off", Verdict(False, "no", "LoginRefused"))
+    assert [phase for _, phase in phases(found)].count("PoweringOff") == importplan.AT_ONCE
+
+
+def test_the_inventory_may_go_once_it_has_begun():
+    found = world(made.source(made.machine()), made.plan("web"))
+    found.settle()
+    ends(found, "import-web-off", OFF)
+    found.change(made.source(), {"status": {"machines": []}})
+    found.settle()
+    disk(found, "web-disk0")
+    ends(found, "import-web-convert", CONVERTED)
+    assert phases(found) == [("web", "Succeeded")]
+
+
+def test_pods_have_the_password_mounted_and_no_rights():
+    found = world(made.source(made.machine()), made.plan("web"))
+    found.settle()
+    raw = next(raw for (kind, _), raw in found.objects.items() if kind is Pod)
+    spec = raw["spec"]
+    assert {"name": "credentials", "secret": {"secretName": "vc", "defaultMode": 0o440}} in spec["volumes"]
+    container = spec["containers"][0]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["securityContext"]["readOnlyRootFilesystem"]
+    assert spec["securityContext"]["runAsNonRoot"]
+    assert not any("password" in str(each) for each in container["env"])
+    assert raw["metadata"]["namespace"] == make.NS
