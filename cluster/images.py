@@ -47,7 +47,7 @@ IMAGES = {
             ("images/hostler", "hostler", "controllers", "fencing", "launcher", "v2v", "pyproject.toml", "uv.lock"),
         ),
         Image("hostler-launcher", ("images/hostler-launcher", "launcher/pod")),
-        Image("hostler-v2v", ("images/hostler-v2v", "hostler", "v2v", "pyproject.toml", "uv.lock"), tag="1"),
+        Image("hostler-v2v", ("images/hostler-v2v", "hostler", "v2v", "pyproject.toml", "uv.lock"), tag="dev"),
         Image("legacy", ("images/legacy",), tag="1"),
         Image("tiny", ("images/tiny",), tag="1"),
         Image("debian", ("images/debian",), tag="1"),
