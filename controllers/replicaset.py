@@ -5,20 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import count, islice
 
+from controllers.members import HOLD, born, finished, membership, ready, replaceable
 from hostler.api import launcher
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet as ReplicaSet
 from hostler.api.meta import Resource
 from hostler.runtime import conditions, names, selectors
 from hostler.runtime.conditions import Condition
-from hostler.runtime.plan import Controller, Create, Delete, Event, Failure, Patch, Plan, owner_reference
+from hostler.runtime.plan import Controller, Create, Delete, Event, Failure, Plan, owner_reference
 from hostler.runtime.protocol import Raw
 from hostler.runtime.store import Key, Store
 
 BURST = 250  # as many creates, and deletes, per visit as KubeVirt allows
-FINAL = ("Succeeded", "Failed")
-SHORT_LIFE = 60.0  # seconds: a member that ends sooner may do so again and again,
-HOLD = 10.0  # so its place stays empty for this long
 PACE = 0.5  # seconds between visits: one status write tells of many members
 
 
@@ -50,7 +48,8 @@ def plan(rs: ReplicaSet, seen: Seen, now: datetime) -> Plan:
     """Adopt and release by the selector, replace what has ended, create what is missing, delete what is too much."""
     if rs.metadata.deletion_timestamp:
         return Plan()  # the garbage collector deletes the members, or leaves them, as the user asked
-    members, moves = membership(rs, seen)
+    orphans = (vmi for vmi in seen.orphans if not finished(vmi))
+    members, moves = membership(rs, rs.spec.selector, seen.owned, orphans)
     alive = [vmi for vmi in members if not finished(vmi)]
     if rs.spec.paused:
         return Plan(moves, status(rs, alive, 0, now), pause_events(rs))
@@ -71,65 +70,10 @@ def wanted(rs: ReplicaSet) -> int:
     return 1 if rs.spec.replicas is None else rs.spec.replicas
 
 
-def finished(vmi: VMI) -> bool:
-    return vmi.status is not None and vmi.status.phase in FINAL
-
-
-def ready(vmi: VMI) -> bool:
-    return vmi.status is not None and any(c.type == "Ready" and c.status == "True" for c in vmi.status.conditions)
-
-
 def worth(vmi: VMI) -> tuple[bool, bool, float, str]:
     """Who goes first when there are too many: the unready, the not running, the youngest."""
     running = vmi.status is not None and vmi.status.phase == "Running"
     return ready(vmi), running, -born(vmi), vmi.metadata.name
-
-
-def born(vmi: VMI) -> float:
-    return conditions.parse(vmi.metadata.creation_timestamp or "").timestamp()
-
-
-def membership(rs: ReplicaSet, seen: Seen) -> tuple[list[VMI], tuple[Patch, ...]]:
-    """The set's VMIs that are not being deleted, and the patches that take in and let go."""
-    owned = [vmi for vmi in seen.owned if vmi.metadata.deletion_timestamp is None]
-    members = [vmi for vmi in owned if selected(rs, vmi)]
-    strangers = tuple(release(rs, vmi) for vmi in owned if not selected(rs, vmi))
-    homeless = [vmi for vmi in seen.orphans if vmi.metadata.deletion_timestamp is None and not finished(vmi)]
-    found = [vmi for vmi in homeless if selected(rs, vmi)]
-    return members + found, strangers + tuple(adopt(rs, vmi) for vmi in found)
-
-
-def selected(rs: ReplicaSet, vmi: VMI) -> bool:
-    return selectors.matches(rs.spec.selector, vmi.metadata.labels)
-
-
-def adopt(rs: ReplicaSet, vmi: VMI) -> Patch:
-    """Only while the set lives: one that is being deleted with --cascade=orphan has just let it go."""
-    owners = [each.model_dump(by_alias=True, exclude_unset=True) for each in vmi.metadata.owner_references]
-    return Patch(vmi, {"metadata": {"ownerReferences": [*owners, owner_reference(rs)]}}, "adopt", alive=rs)
-
-
-def release(rs: ReplicaSet, vmi: VMI) -> Patch:
-    others = [each for each in vmi.metadata.owner_references if each.uid != rs.metadata.uid]
-    left = [each.model_dump(by_alias=True, exclude_unset=True) for each in others]
-    return Patch(vmi, {"metadata": {"ownerReferences": left}}, "release")
-
-
-def replaceable(ended: Iterable[VMI], now: datetime) -> tuple[list[VMI], list[VMI]]:
-    """Those to delete and replace now, and those whose place stays empty for a while."""
-    due: list[VMI] = []
-    held: list[VMI] = []
-    for vmi in ended:
-        end = end_time(vmi)
-        hasty = end is not None and end - born(vmi) < SHORT_LIFE and now.timestamp() - end < HOLD
-        (held if hasty else due).append(vmi)
-    return due, held
-
-
-def end_time(vmi: VMI) -> float | None:
-    passed = vmi.status.phase_transition_timestamps if vmi.status else ()
-    times = (each.phase_transition_timestamp for each in passed if each.phase in FINAL)
-    return next((conditions.parse(time).timestamp() for time in times if time), None)
 
 
 def free_names(rs: ReplicaSet, taken: Set[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ import sys
 from pydantic import Field
 from pydantic_settings import CliApp
 
+from hostler.api.apps import VirtualMachineDeployment
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
@@ -20,6 +21,7 @@ SHOWN = 10
 # what must be gone first, by its short name; who makes others of them comes first
 KINDS: dict[str, Kind] = {
     "vm": VirtualMachine,
+    "vmdeploy": VirtualMachineDeployment,
     "vmirs": VirtualMachineInstanceReplicaSet,
     "vmi": VirtualMachineInstance,
 }

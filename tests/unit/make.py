@@ -206,3 +206,18 @@ def said(plan: Plan, kind: str) -> tuple[str, str] | None:
     """(status, reason) of a condition in the plan's status."""
     found = [each for each in (plan.status or {}).get("conditions", ()) if each["type"] == kind]
     return (found[0]["status"], found[0].get("reason", "")) if found else None
+
+
+def workload(kind: Any, name: str = "web", **more: Any) -> Any:
+    """A set of app=web of any kind; `template` metadata, `guest` beside memory, `status`, all else is its spec."""
+    template, guest_spec, status = more.pop("template", {}), more.pop("guest", {}), more.pop("status", None)
+    metadata = {key: more.pop(key) for key in ("annotations", "dying", "age", "uid", "generation") if key in more}
+    spec = {
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {
+            "metadata": {"labels": {"app": "web"}} | template,
+            "spec": {"domain": {"devices": {}, "memory": {"guest": "128Mi"}}} | guest_spec,
+        },
+    }
+    body = {"metadata": meta(name, **({"generation": 1} | metadata)), "spec": spec | more}
+    return kind.read(body | ({"status": status} if status else {}))

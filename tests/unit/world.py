@@ -130,7 +130,7 @@ class World:
         meta = body["metadata"]
         self._version += 1
         meta["resourceVersion"] = str(self._version)
-        self.objects[kind, (meta["namespace"], meta["name"])] = body
+        self.objects[kind, (meta.get("namespace", ""), meta["name"])] = body
 
     def _remove(self, place: Place) -> None:
         """The garbage collector takes what the dead one owned."""

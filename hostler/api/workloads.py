@@ -1,0 +1,36 @@
+"""The CRDs of the kinds of apps/v1, with guests in place of pods."""
+
+from typing import Any
+
+from hostler.api.apps import VirtualMachineDeployment
+from hostler.api.definition import AGE, SCALE, Column, Definition
+from hostler.api.limits import REPLICA_SET_LIMITS
+from hostler.api.rules import apps
+
+ROLLING: dict[str, Any] = {"type": "RollingUpdate"}
+SELECTOR = Column("Selector", ".status.labelSelector", priority=1)
+
+DEFINITIONS = (
+    Definition(
+        VirtualMachineDeployment,
+        ("vmdeploy", "vmdeploys"),
+        (
+            Column("Ready", ".status.printable.ready"),
+            Column("Up-to-date", ".status.updatedReplicas", "integer"),
+            Column("Available", ".status.availableReplicas", "integer"),
+            AGE,
+            SELECTOR,
+        ),
+        {"status": {}, "scale": SCALE},
+        rules=apps.DEPLOYMENT_RULES,
+        limits=REPLICA_SET_LIMITS,
+        defaults={
+            "spec.minReadySeconds": 0,
+            "spec.progressDeadlineSeconds": 600,
+            "spec.replicas": 1,
+            "spec.revisionHistoryLimit": 10,
+            "spec.strategy": ROLLING,
+            "spec.strategy.type": "RollingUpdate",
+        },
+    ),
+)

@@ -1,0 +1,221 @@
+"""Deployments on a real API server: what it refuses, and managers that are killed in the middle of a rollout."""
+
+import asyncio
+import random
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hostler.api import apps
+from hostler.api.apps import VirtualMachineDeployment as Deployment
+from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
+from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet as ReplicaSet
+from hostler.runtime.errors import ApiError
+from hostler.runtime.kube import Api, connect
+from hostler.runtime.protocol import Kind, Raw
+from tests.integration.apiserver import ApiServer, write_kubeconfig
+from tests.integration.manager import Manager, Place
+
+NEGATIVE = "must be greater than or equal to 0"
+PERCENT = "a valid percent string must be a numeric string followed by an ending '%'"
+
+
+def template(memory: str = "64Mi", **spec: Any) -> Raw:
+    whole = {"domain": {"memory": {"guest": memory}, "devices": {}}} | spec
+    return {"metadata": {"labels": {"app": "web"}}, "spec": whole}
+
+
+def body(kind: str, **spec: Any) -> Raw:
+    return {
+        "apiVersion": "hostler.io/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "web"},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template()} | spec,
+    }
+
+
+def path(namespace: str, kind: Kind) -> str:
+    return f"/apis/hostler.io/v1alpha1/namespaces/{namespace}/{kind.plural}"
+
+
+def rolling(**numbers: Any) -> Raw:
+    return {"type": "RollingUpdate", "rollingUpdate": numbers}
+
+
+def test_what_a_deployment_need_not_say(hostler: ApiServer, namespace: str) -> None:
+    made = hostler.create(path(namespace, Deployment), body("VirtualMachineDeployment"))
+    assert made.code == 201, made.message
+    said = {key: value for key, value in made.body["spec"].items() if key not in ("selector", "template")}
+    assert said == {
+        "minReadySeconds": 0,
+        "progressDeadlineSeconds": 600,
+        "replicas": 1,
+        "revisionHistoryLimit": 10,
+        "strategy": {"type": "RollingUpdate"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "says"),
+    [
+        ({"replicas": -1}, "spec.replicas", NEGATIVE),
+        ({"minReadySeconds": -1}, "spec.minReadySeconds", NEGATIVE),
+        ({"revisionHistoryLimit": -1}, "spec.revisionHistoryLimit", NEGATIVE),
+        ({"progressDeadlineSeconds": -1}, "spec.progressDeadlineSeconds", NEGATIVE),
+        ({"minReadySeconds": 600}, "spec.progressDeadlineSeconds", "must be greater than minReadySeconds"),
+        ({"selector": {}}, "spec.selector", "empty selector is invalid for deployment"),
+        ({"selector": {"matchLabels": {"app": "x"}}}, "spec.template", "does not match template `labels`"),
+        ({"strategy": {"type": "Other"}}, "spec.strategy.type", "Unsupported value"),
+        (
+            {"strategy": {"type": "Recreate", "rollingUpdate": {}}},
+            "spec.strategy.rollingUpdate",
+            "may not be specified when strategy `type` is 'Recreate'",
+        ),
+        ({"strategy": rolling(maxSurge=-1)}, "spec.strategy.rollingUpdate.maxSurge", NEGATIVE),
+        ({"strategy": rolling(maxSurge="x")}, "spec.strategy.rollingUpdate.maxSurge", PERCENT),
+        ({"strategy": rolling(maxUnavailable="101%")}, "maxUnavailable", "must not be greater than 100%"),
+        ({"strategy": rolling(maxSurge=0, maxUnavailable="0%")}, "maxUnavailable", "may not be 0 when `maxSurge` is 0"),
+        ({"template": {"metadata": {"labels": {"app": "web"}}}}, "spec.template.spec", "missing virtual machine"),
+        (
+            {"template": template(livenessProbe={"guestAgentPing": {}})},
+            "spec.template.spec.livenessProbe",
+            "not supported by hostler",
+        ),
+    ],
+)
+def test_bad_deployments(hostler: ApiServer, namespace: str, spec: Raw, field: str, says: str) -> None:
+    refused(hostler.create(path(namespace, Deployment), body("VirtualMachineDeployment", **spec)), field, says)
+
+
+def test_more_than_all_at_once(hostler: ApiServer, namespace: str) -> None:
+    made = hostler.create(
+        path(namespace, Deployment), body("VirtualMachineDeployment", strategy=rolling(maxSurge="200%"))
+    )
+    assert made.code == 201, made.message
+
+
+def refused(answer: Any, field: str, says: str) -> None:
+    assert answer.code == 422, answer.body
+    assert field in answer.message
+    assert says in answer.message
+
+
+async def test_a_selector_is_for_ever(user: Api, hostler: ApiServer, namespace: str) -> None:
+    hostler.create(path(namespace, Deployment), body("VirtualMachineDeployment"))
+    with pytest.raises(ApiError, match="field is immutable"):
+        await user.patch(Deployment, namespace, "web", {"spec": {"selector": {"matchLabels": {"x": "y"}}}})
+
+
+@pytest.fixture
+async def user(hostler: ApiServer) -> AsyncIterator[Api]:
+    api = await connect(str(hostler.kubeconfig), "test")
+    yield api
+    await api.close()
+
+
+@pytest.fixture
+async def place(hostler: ApiServer, user: Api, namespace: str, tmp_path: Path) -> AsyncIterator[Place]:
+    account = hostler.account("hostler", "hostler-manager")
+    kubeconfig = write_kubeconfig(tmp_path / "agent", account.url, account.ca, account.token)
+    agent = await connect(str(kubeconfig), "test-agent")
+    place = Place(user, agent, namespace)
+    nodes = asyncio.create_task(place.nodes())
+    yield place
+    assert not nodes.done(), "the stand-in for the nodes died"
+    nodes.cancel()
+    for kind in (Deployment, ReplicaSet, VMI):
+        for each in await place.all(kind):
+            await place.delete(kind, each["metadata"]["name"])
+    await agent.close()
+
+
+@pytest.fixture
+def manager(hostler: ApiServer, tmp_path: Path) -> Manager:
+    return Manager(hostler.account("hostler", "hostler-manager"), tmp_path, "manager-0")
+
+
+async def start(place: Place, kind: Kind, **spec: Any) -> None:
+    await place.create(kind, "web", body(kind.kind(), **spec)["spec"])
+
+
+async def change(place: Place, kind: Kind, **spec: Any) -> None:
+    await place.user.patch(kind, place.namespace, "web", {"spec": spec})
+
+
+async def status(place: Place, kind: Kind) -> Raw:
+    return dict((await place.get(kind, "web")).get("status", {}))
+
+
+async def is_so(place: Place, kind: Kind, **wanted: Any) -> bool:
+    found = await status(place, kind)
+    return all(found.get(key) == value for key, value in wanted.items())
+
+
+async def complete(place: Place, memory: str, replicas: int) -> bool:
+    """All guests are of the template, and the deployment has said so of this generation."""
+    found = await place.get(Deployment, "web")
+    counts = {found.get("status", {}).get(key) for key in ("replicas", "updatedReplicas", "availableReplicas")}
+    vmis = await place.all(VMI)
+    of_template = all(vmi["spec"]["domain"]["memory"]["guest"] == memory for vmi in vmis)
+    seen = found.get("status", {}).get("observedGeneration") == found["metadata"]["generation"]
+    return seen and of_template and counts == {replicas} and len(vmis) == replicas
+
+
+async def available(place: Place) -> int:
+    count = 0
+    for vmi in await place.all(VMI):
+        ready = any(c["type"] == "Ready" and c["status"] == "True" for c in vmi["status"].get("conditions", []))
+        count += ready and "deletionTimestamp" not in vmi["metadata"]
+    return count
+
+
+async def test_a_deployment_rolls_and_rolls_back(place: Place, manager: Manager) -> None:
+    with manager.running():
+        await start(place, Deployment, replicas=3, strategy=rolling(maxSurge=1, maxUnavailable=0))
+        await place.until("three run", lambda: complete(place, "64Mi", 3))
+        await change(place, Deployment, template=template("65Mi"))
+        await place.until("rolled", lambda: complete(place, "65Mi", 3))
+        sets = await place.all(ReplicaSet)
+        assert sorted(each["metadata"]["annotations"][apps.REVISION] for each in sets) == ["1", "2"]
+        await change(place, Deployment, template=template("64Mi"))
+        await place.until("rolled back", lambda: complete(place, "64Mi", 3))
+        sets = await place.all(ReplicaSet)
+        assert sorted(each["metadata"]["annotations"][apps.REVISION] for each in sets) == ["2", "3"]
+        assert (await place.get(Deployment, "web"))["metadata"]["annotations"][apps.REVISION] == "3"
+        progressing = await place.condition(Deployment, "web", "Progressing")
+        assert progressing is not None
+        assert progressing["reason"] == "NewReplicaSetAvailable"
+        await place.user.patch(Deployment, place.namespace, "web", {"spec": {"replicas": 1}}, "scale")
+        await place.until("scaled", lambda: complete(place, "64Mi", 1))
+        told = await place.events(Deployment)
+        assert any(reason == "ScalingReplicaSet" and "Scaled up replica set" in note for reason, note in told)
+        assert any(reason == "ScalingReplicaSet" and "Scaled down replica set" in note for reason, note in told)
+
+
+async def test_managers_that_are_killed_during_a_rollout(place: Place, manager: Manager) -> None:
+    """Whenever it is killed, there are never fewer available guests than the floor, and in the end it is rolled."""
+    floor: list[int] = []
+
+    async def watch() -> None:
+        while True:
+            floor.append(await available(place))
+            await asyncio.sleep(0.02)
+
+    with manager.running():
+        await start(place, Deployment, replicas=4, strategy=rolling(maxSurge=1, maxUnavailable=0))
+        await place.until("four run", lambda: complete(place, "64Mi", 4))
+        await change(place, Deployment, template=template("65Mi"))
+        watching = asyncio.create_task(watch())
+        for _ in range(4):
+            await asyncio.sleep(random.uniform(0.05, 0.8))
+            await asyncio.to_thread(manager.stop, signal.SIGKILL)
+            await asyncio.to_thread(manager.start)
+            await place.until("leads", lambda: asyncio.to_thread(manager.healthy))
+        await place.until("rolled", lambda: complete(place, "65Mi", 4))
+        watching.cancel()
+    assert len(floor) > 50
+    assert min(floor) >= 4
+    assert len(await place.all(ReplicaSet)) == 2
