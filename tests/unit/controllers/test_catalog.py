@@ -10,8 +10,8 @@ from hostler.runtime.manager import watched
 @pytest.mark.parametrize(
     ("enabled", "names"),
     [
-        pytest.param("true", ["vmi", "job-orphan", "replicaset", "vm", "job", "cronjob"], id="whole"),
-        pytest.param("false", ["job-orphan", "replicaset", "job", "cronjob"], id="on top of KubeVirt"),
+        pytest.param("true", ["vmi", "job-orphan", "replicaset", "deployment", "vm", "job", "cronjob"], id="whole"),
+        pytest.param("false", ["job-orphan", "replicaset", "deployment", "job", "cronjob"], id="on top of KubeVirt"),
     ],
 )
 def test_who_runs(enabled: str, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,6 +32,7 @@ def test_owners_are_listed_before_what_they_own() -> None:
         "virtualmachinecronjobs",
         "virtualmachinejobs",
         "virtualmachines",
+        "virtualmachinedeployments",
         "virtualmachineinstancereplicasets",
         "virtualmachineinstances",
     ]
@@ -44,6 +45,7 @@ def test_only_launcher_pods_are_watched() -> None:
         "virtualmachinecronjobs": "",
         "virtualmachinejobs": "",
         "virtualmachines": "",
+        "virtualmachinedeployments": "",
         "virtualmachineinstancereplicasets": "",
         "virtualmachineinstances": "",
         "pods": "kubevirt.io=virt-launcher",
