@@ -80,8 +80,8 @@ def test_what_a_deployment_need_not_say(hostler: ApiServer, namespace: str) -> N
         ({"strategy": rolling(maxSurge=0, maxUnavailable="0%")}, "maxUnavailable", "may not be 0 when `maxSurge` is 0"),
         ({"template": {"metadata": {"labels": {"app": "web"}}}}, "spec.template.spec", "missing virtual machine"),
         (
-            {"template": template(livenessProbe={"guestAgentPing": {}})},
-            "spec.template.spec.livenessProbe",
+            {"template": template(resourceClaims=[{"name": "gpu"}])},
+            "spec.template.spec.resourceClaims",
             "not supported by hostler",
         ),
     ],

@@ -1,0 +1,100 @@
+"""What `vmctl rollout` knows of a set: how far it is, and the revisions that it can go back to. Pure but for `find`."""
+
+from typing import Any, NamedTuple
+
+import yaml
+
+from hostler.api import apps
+from hostler.api.apps import VirtualMachineDeployment
+from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
+from hostler.runtime.errors import Terminal
+from hostler.runtime.protocol import Kind, Kube, Raw
+
+KINDS: dict[str, Kind] = {
+    word: kind
+    for kind, short in ((VirtualMachineDeployment, "vmdeploy"),)
+    for word in (short, f"{short}s", kind.plural, kind.kind().lower())
+}
+
+
+class Found(NamedTuple):
+    """The object that was asked about."""
+
+    kind: Kind
+    name: str
+    body: Raw
+
+
+class Revision(NamedTuple):
+    """A state of the template."""
+
+    number: int
+    cause: str
+    template: Raw
+
+
+async def find(kube: Kube, namespace: str, what: str) -> Found:
+    """KIND/NAME, as in vmdeploy/web."""
+    word, _, name = what.partition("/")
+    kind = KINDS.get(word.lower())
+    if kind is None or not name:
+        raise Terminal("NoSuchKind", f"{what}: want KIND/NAME, the kind one of {', '.join(shorts())}")
+    return Found(kind, name, await kube.get(kind, namespace, name))
+
+
+def shorts() -> list[str]:
+    return list(dict.fromkeys(next(word for word in KINDS if KINDS[word] is kind) for kind in KINDS.values()))
+
+
+def progress(found: Found) -> tuple[str, bool]:
+    """kubectl's words, and whether the rollout is done; Terminal when it has failed."""
+    status = found.body.get("status") or {}
+    if status.get("observedGeneration", 0) < found.body["metadata"]["generation"]:
+        return "Waiting for the spec update to be observed...", False
+    return deployment(found, status)
+
+
+def deployment(found: Found, status: Raw) -> tuple[str, bool]:
+    wait = f'Waiting for deployment "{found.name}" rollout to finish:'
+    conditions = {each["type"]: each for each in status.get("conditions", [])}
+    if conditions.get("Progressing", {}).get("reason") == "ProgressDeadlineExceeded":
+        raise Terminal("ProgressDeadlineExceeded", f'deployment "{found.name}" exceeded its progress deadline')
+    wanted = found.body["spec"].get("replicas", 1)
+    updated, total = status.get("updatedReplicas", 0), status.get("replicas", 0)
+    available = status.get("availableReplicas", 0)
+    if updated < wanted:
+        return f"{wait} {updated} out of {wanted} new replicas have been updated...", False
+    if total > updated:
+        return f"{wait} {total - updated} old replicas are pending termination...", False
+    if available < updated:
+        return f"{wait} {available} of {updated} updated replicas are available...", False
+    return f'deployment "{found.name}" successfully rolled out', True
+
+
+async def known(kube: Kube, found: Found) -> list[Revision]:
+    """The oldest first."""
+    namespace, uid = found.body["metadata"]["namespace"], found.body["metadata"]["uid"]
+    items, _ = await kube.list(VirtualMachineInstanceReplicaSet, namespace)
+    return sorted((of_set(each) for each in items if owned(each, uid)), key=lambda each: each.number)
+
+
+def owned(body: Raw, uid: str) -> bool:
+    return any(ref["uid"] == uid and ref.get("controller") for ref in body["metadata"].get("ownerReferences", []))
+
+
+def of_set(body: Raw) -> Revision:
+    marks = body["metadata"].get("annotations", {})
+    return Revision(int(marks.get(apps.REVISION, 0)), marks.get(apps.CHANGE_CAUSE, ""), plain(body["spec"]["template"]))
+
+
+def plain(template: Raw) -> Raw:
+    """The template as its user wrote it: without what a set of a deployment has added."""
+    meta = dict(template.get("metadata") or {})
+    labels = {key: value for key, value in (meta.pop("labels", None) or {}).items() if key != apps.TEMPLATE_HASH}
+    notes: dict[str, Any] = meta.pop("annotations", None) or {}
+    left = ({"labels": labels} if labels else {}) | ({"annotations": notes} if notes else {})
+    return {"metadata": left, "spec": template.get("spec") or {}}
+
+
+def template_text(revision: Revision) -> str:
+    return f"revision {revision.number}\n" + yaml.safe_dump(revision.template, sort_keys=False).rstrip()

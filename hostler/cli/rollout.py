@@ -1,0 +1,165 @@
+"""vmctl rollout: how deployments, daemon sets and stateful sets of guests follow their template, and back again."""
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from cluster import registry, status
+from hostler.api import apps
+from hostler.cli import revisions
+from hostler.cli.revisions import Revision
+from hostler.runtime.conditions import stamp
+from hostler.runtime.errors import NotFound, Terminal
+from hostler.runtime.kube import Api, connect
+from hostler.runtime.loop import utc_now
+
+T = TypeVar("T")
+POLL = 0.5  # seconds
+
+app = typer.Typer(help="Rollouts of deployments, daemon sets and stateful sets of VMs.", no_args_is_help=True)
+
+What = Annotated[str, typer.Argument(metavar="KIND/NAME", help="As in vmdeploy/web, vmds/probe, vmsts/db.")]
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Where it is.")]
+Revised = Annotated[int, typer.Option("--to-revision", min=0, help="Which one; 0: the one before.")]
+
+
+@app.command("status")
+def status_(
+    what: What,
+    namespace: Namespace = "default",
+    watch: Annotated[bool, typer.Option("--watch/--no-watch", "-w", help="Wait until it is done.")] = True,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait at most; 0: for ever.")] = 0,
+) -> None:
+    """Tell how far a rollout is, until it is done."""
+
+    async def follow(kube: Api) -> None:
+        deadline = time.monotonic() + timeout if timeout else None
+        said = ""
+        while True:
+            found = await revisions.find(kube, namespace, what)
+            line, done = revisions.progress(found)
+            if line != said:
+                print(line, flush=True)
+            said = line
+            if done or not watch:
+                return
+            if deadline is not None and time.monotonic() > deadline:
+                raise Terminal("TimedOut", f"{what}: not done within {timeout:g} seconds")
+            await asyncio.sleep(POLL)
+
+    ask(follow)
+
+
+@app.command()
+def history(
+    what: What,
+    namespace: Namespace = "default",
+    revision: Annotated[int, typer.Option(help="Show the template of this one.")] = 0,
+) -> None:
+    """List the revisions, the oldest first."""
+
+    async def tell(kube: Api) -> None:
+        found = await revisions.find(kube, namespace, what)
+        known = await revisions.known(kube, found)
+        if revision:
+            print(revisions.template_text(chosen(known, revision)))
+            return
+        rows = [[str(each.number), each.cause or "<none>"] for each in known]
+        print(status.aligned([["REVISION", "CHANGE-CAUSE"], *rows]))
+
+    ask(tell)
+
+
+@app.command()
+def undo(what: What, namespace: Namespace = "default", to_revision: Revised = 0) -> None:
+    """Go back to the revision before, or to any that is kept."""
+
+    async def back(kube: Api) -> None:
+        found = await revisions.find(kube, namespace, what)
+        if found.body["spec"].get("paused"):
+            raise Terminal("Paused", f"{what} is paused: vmctl rollout resume {what}")
+        known = await revisions.known(kube, found)
+        if to_revision == 0 and len(known) < 2:
+            raise Terminal("NoRevision", f"no rollout history found for {what}")
+        goal = chosen(known, to_revision) if to_revision else known[-2]
+        if revisions.plain(goal.template) == revisions.plain(found.body["spec"]["template"]):
+            print(f"{what} skipped rollback (current template already matches revision {goal.number})")
+            return
+        change = [{"op": "replace", "path": "/spec/template", "value": goal.template}]
+        await kube.patch(found.kind, namespace, found.name, change)
+        print(f"{what} rolled back")
+
+    ask(back)
+
+
+@app.command()
+def pause(what: What, namespace: Namespace = "default") -> None:
+    """Let a deployment's template be changed without a rollout."""
+    ask(lambda kube: set_paused(kube, namespace, what, True))
+
+
+@app.command()
+def resume(what: What, namespace: Namespace = "default") -> None:
+    """Roll out what was changed while it was paused."""
+    ask(lambda kube: set_paused(kube, namespace, what, False))
+
+
+@app.command()
+def restart(what: What, namespace: Namespace = "default") -> None:
+    """Replace all guests, as if the template had changed."""
+
+    async def again(kube: Api) -> None:
+        found = await revisions.find(kube, namespace, what)
+        if found.body["spec"].get("paused"):
+            raise Terminal("Paused", f"{what} is paused: vmctl rollout resume {what}")
+        mark = {apps.RESTARTED_AT: stamp(utc_now())}
+        change = {"spec": {"template": {"metadata": {"annotations": mark}}}}
+        await kube.patch(found.kind, namespace, found.name, change)
+        print(f"{what} restarted")
+
+    ask(again)
+
+
+async def set_paused(kube: Api, namespace: str, what: str, paused: bool) -> None:
+    word = "paused" if paused else "resumed"
+    found = await revisions.find(kube, namespace, what)
+    if found.kind is not apps.VirtualMachineDeployment:
+        raise Terminal("NotPausable", f"{what}: only deployments can be {word}")
+    if bool(found.body["spec"].get("paused")) == paused:
+        raise Terminal("Already", f"{what} is {'already paused' if paused else 'not paused'}")
+    await kube.patch(found.kind, namespace, found.name, {"spec": {"paused": paused}})
+    print(f"{what} {word}")
+
+
+def chosen(known: list[Revision], number: int) -> Revision:
+    for each in known:
+        if each.number == number:
+            return each
+    there = ", ".join(str(each.number) for each in known)
+    raise Terminal("NoRevision", f"unable to find revision {number}; there are: {there}")
+
+
+def ask(what: Callable[[Api], Awaitable[T]]) -> T:
+    """Talk to the cluster of KUBECONFIG, or of this host (HOSTLER_CLUSTER)."""
+
+    async def talk() -> T:
+        kube = await connect(kubeconfig(), "vmctl")
+        try:
+            return await what(kube)
+        except NotFound as error:
+            raise Terminal("NotFound", str(error)) from None
+        finally:
+            await kube.close()
+
+    return asyncio.run(talk())
+
+
+def kubeconfig() -> str:
+    if given := os.environ.get("KUBECONFIG"):
+        return str(Path(given))
+    return str(registry.get(os.environ.get("HOSTLER_CLUSTER", "hostler")).kubeconfig)

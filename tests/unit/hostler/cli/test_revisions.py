@@ -1,0 +1,50 @@
+"""How far a rollout is, in kubectl's words."""
+
+from typing import Any
+
+import pytest
+
+from hostler.api.apps import VirtualMachineDeployment
+from hostler.cli import revisions
+from hostler.cli.revisions import Found
+from hostler.runtime.errors import Terminal
+
+TIMED_OUT = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+
+
+def found(kind: Any, spec: Any, **status: Any) -> Found:
+    body = {"metadata": {"generation": 2}, "spec": spec, "status": {"observedGeneration": 2} | status}
+    return Found(kind, "web", body)
+
+
+@pytest.mark.parametrize(
+    ("status", "says", "done"),
+    [
+        ({"observedGeneration": 1}, "Waiting for the spec update", False),
+        ({"updatedReplicas": 1, "replicas": 3}, "1 out of 3 new replicas have been updated", False),
+        ({"updatedReplicas": 3, "replicas": 4}, "1 old replicas are pending termination", False),
+        ({"updatedReplicas": 3, "replicas": 3, "availableReplicas": 2}, "2 of 3 updated replicas are available", False),
+        ({"updatedReplicas": 3, "replicas": 3, "availableReplicas": 3}, "successfully rolled out", True),
+    ],
+)
+def test_deployments(status: Any, says: str, done: bool) -> None:
+    line, over = revisions.progress(found(VirtualMachineDeployment, {"replicas": 3}, **status))
+    assert (says in line, over) == (True, done)
+
+
+def test_a_failed_rollout() -> None:
+    with pytest.raises(Terminal, match="exceeded its progress deadline"):
+        revisions.progress(found(VirtualMachineDeployment, {"replicas": 3}, conditions=[TIMED_OUT]))
+
+
+async def test_what_nobody_knows() -> None:
+    with pytest.raises(Terminal, match="want KIND/NAME, the kind one of vmdeploy"):
+        await revisions.find(None, "shop", "web")  # type: ignore[arg-type]
+
+
+def test_a_template_as_its_user_wrote_it() -> None:
+    metadata = {"labels": {"app": "web", "pod-template-hash": "x"}, "generateName": "web-x-", "annotations": {}}
+    assert revisions.plain({"metadata": metadata, "spec": {"a": 1}}) == {
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"a": 1},
+    }
