@@ -14,6 +14,9 @@ from urllib.request import urlopen
 import pytest
 
 from cluster import images
+from controllers.job_script import user_data
+from hostler.api import launcher
+from hostler.api.batch import EnvVar
 
 ARGUMENTS = "console=ttyS0 quiet mitigations=off cryptomgr.notests audit=0 no_timer_check tsc=reliable"
 UP = re.compile(r"hostler-guest: (\S+) is up, address (\S+), (\d+\.\d+) s after kernel start\r?\n")
@@ -222,3 +225,32 @@ def test_debian_does_what_cloud_init_says_and_powers_off(debian: Path, tmp_path:
         assert size.startswith("4.")
         guest.command("system_powerdown")
         assert guest.process.wait(timeout=BOOT_SECONDS) == 0
+
+
+SCRIPT = """\
+echo "$WHO on $(hostname)"
+echo "a result" >"$HOSTLER_RESULT"
+exit 3
+"""
+
+
+def ports(folder: Path) -> Iterator[str]:
+    """The ports on which a guest says how it went."""
+    yield from ("-device", "virtio-serial-pci")
+    for file, name in (("exit", launcher.EXIT_PORT), ("result", launcher.RESULT_PORT)):
+        yield from ("-chardev", f"file,id={file},path={folder}/{file}")
+        yield from ("-device", f"virtserialport,chardev={file},name={name}")
+
+
+@pytest.mark.parametrize(("image", "memory"), [("tiny", "96"), ("debian", "512")])
+def test_runs_a_jobs_script(request: pytest.FixtureRequest, tmp_path: Path, image: str, memory: str) -> None:
+    """The output on the console, the exit code and the result on their ports, then power-off."""
+    files: Path = request.getfixturevalue(image)
+    data = user_data(SCRIPT, [EnvVar(name="WHO", value='it\'s "me" $HOME')])
+    content = {"meta-data": "instance-id: 1\nlocal-hostname: worker\n", "user-data": data}
+    drive = ["-drive", f"file={files}/disk/{image}.qcow2,if=virtio,snapshot=on", *seed(tmp_path, "cidata", content)]
+    with boot(tmp_path, *drive, *ports(tmp_path), "-cpu", "max", memory=memory) as guest:
+        guest.wait('it\'s "me" [$]HOME on worker\r?\n', BOOT_SECONDS * 4)
+        assert guest.process.wait(timeout=BOOT_SECONDS) == 0
+    assert (tmp_path / "exit").read_text() == "3\n"
+    assert (tmp_path / "result").read_text() == "a result\n"
