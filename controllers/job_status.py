@@ -84,14 +84,13 @@ def printable(job: VirtualMachineJob, status: Raw, now: datetime) -> Raw:
     order = ("Complete", "Failed", "Suspended", "FailureTarget", "SuccessCriteriaMet")
     wanted = completions(job)
     of = str(wanted) if wanted is not None else "1" if parallelism(job) < 2 else f"1 of {parallelism(job)}"
-    seconds = None
-    if status["completionTime"] and status["startTime"]:
-        seconds = int((now - conditions.parse(status["startTime"])).total_seconds())
-    return {
+    shown = {
         "status": next((each for each in order if each in is_true), "Running"),
         "completions": f"{status['succeeded']}/{of}",
-        "duration": None if seconds is None else short(seconds),
     }
+    if status["completionTime"] and status["startTime"]:
+        shown["duration"] = short(int((now - conditions.parse(status["startTime"])).total_seconds()))
+    return shown
 
 
 def short(seconds: int) -> str:

@@ -45,7 +45,7 @@ def phases(kubectl, namespace):
     return sorted(vmi.get("status", {}).get("phase", "") for vmi in guests(kubectl, namespace))
 
 
-def ends(kubectl, namespace, name, condition, limit=120):
+def ends(kubectl, namespace, name, condition, limit=240):
     kubectl("wait", "-n", namespace, f"--for=condition={condition}", f"vmjob/{name}", f"--timeout={limit}s")
     return status(kubectl, namespace, name)
 
@@ -59,7 +59,7 @@ def test_the_example(kubectl, kubeconfig, namespace):
     try:
         environment = os.environ | {"KUBECONFIG": str(own), "PATH": path}
         kubectl("--kubeconfig", str(own), "config", "set-context", "--current", f"--namespace={namespace}")
-        done = subprocess.run([EXAMPLE], env=environment, capture_output=True, text=True, timeout=400, check=False)
+        done = subprocess.run([EXAMPLE], env=environment, capture_output=True, text=True, timeout=700, check=False)
     finally:
         own.unlink()
     assert done.returncode == 0, done.stdout + done.stderr

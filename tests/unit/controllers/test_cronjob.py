@@ -113,3 +113,4 @@ def test_a_manager_that_dies_makes_no_job_twice(cut: int) -> None:
     assert [each.metadata.name for each in world.all(VirtualMachineJob)] == [NAME]
     cron = world.get(VirtualMachineCronJob, "tick")
     assert (cron.status.last_schedule_time, cron.status.active_jobs) == (ago(0), 1)
+    assert world.visit(cronjob.CONTROLLER, cron) == 0, "at rest it costs nothing"

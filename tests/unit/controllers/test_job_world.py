@@ -193,6 +193,16 @@ def test_a_job_that_is_deleted_takes_all_with_it(cut: int) -> None:
     assert jobs.world.picture() == []
 
 
+@pytest.mark.parametrize("asleep", [False, True])
+def test_a_job_at_rest_costs_nothing(asleep: bool) -> None:
+    jobs = Jobs(suspend=asleep)
+    for _ in range(3):
+        jobs.visit()
+        jobs.others()
+    jobs.visit()
+    assert jobs.visit() == 0
+
+
 def test_a_job_runs_to_its_end_in_few_writes() -> None:
     jobs = Jobs(completions=1, parallelism=1)
     before = jobs.world.writes
