@@ -44,7 +44,17 @@ IMAGES = {
     for image in (
         Image(
             "hostler",
-            ("images/hostler", "hostler", "controllers", "fencing", "launcher", "v2v", "pyproject.toml", "uv.lock"),
+            (
+                "images/hostler",
+                "hostler",
+                "controllers",
+                "fencing",
+                "gateway",
+                "launcher",
+                "v2v",
+                "pyproject.toml",
+                "uv.lock",
+            ),
         ),
         Image("hostler-launcher", ("images/hostler-launcher", "launcher/pod")),
         Image("hostler-v2v", ("images/hostler-v2v", "hostler", "v2v", "pyproject.toml", "uv.lock"), tag="dev"),

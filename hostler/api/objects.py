@@ -245,3 +245,17 @@ class MutatingWebhookConfiguration(Resource):
     plural = "mutatingwebhookconfigurations"
 
     webhooks: tuple[Webhook, ...] = ()
+
+
+class ConfigMap(Resource):
+    """Only its metadata is read as a model."""
+
+    group_version = "v1"
+    plural = "configmaps"
+
+
+class SubjectAccessReview(Resource):
+    """A question to the API server: may this user do that?"""
+
+    group_version = "authorization.k8s.io/v1"
+    plural = "subjectaccessreviews"

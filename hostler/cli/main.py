@@ -5,7 +5,20 @@ import sys
 import typer
 
 from cluster.errors import ClusterError
-from hostler.cli import cluster, fence, hardware, rollout, tour, up
+from hostler.cli import (
+    cluster,
+    console,
+    describe,
+    fence,
+    forward,
+    guestosinfo,
+    hardware,
+    power,
+    rollout,
+    ssh,
+    tour,
+    up,
+)
 from hostler.runtime.errors import Terminal
 
 app = typer.Typer(
@@ -23,6 +36,8 @@ cluster.app.command()(hardware.node)
 app.add_typer(cluster.app, name="cluster")
 app.add_typer(fence.app, name="fence")
 app.add_typer(rollout.app, name="rollout")
+for part in (power, console, forward, ssh, guestosinfo, describe):
+    part.add(app)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(
     cluster.kubectl
 )

@@ -7,6 +7,7 @@ where JSON and a narrow model of ours cost 0.1.
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -30,6 +31,7 @@ CONNECTIONS = 32
 REQUEST = aiohttp.ClientTimeout(total=60)
 QUIET = 90  # seconds without an event or bookmark, after which a watch is opened anew: nothing else shows a dead peer
 BUSY_RETRIES = 5
+LARGEST = 16 * 2**20  # bytes of one message of a web socket
 MERGE, JSON = "application/merge-patch+json", "application/json-patch+json"
 METHODS = {"LIST": "GET", "WATCH": "GET"}
 
@@ -92,6 +94,17 @@ class Session(RESTClientObject):  # type: ignore[misc]
             self.pool_manager = self._create_pool_manager()
         response: aiohttp.ClientResponse = await self.pool_manager.request(method, url, **options, **self._options)
         return response
+
+    async def connect(self, url: URL, **options: Any) -> aiohttp.ClientWebSocketResponse:
+        """A web socket."""
+        if self.pool_manager is None:
+            self.pool_manager = self._create_pool_manager()
+        limits: dict[str, Any] = {"timeout": aiohttp.ClientWSTimeout(ws_close=5), "heartbeat": 30}
+        limits |= {"max_msg_size": LARGEST}
+        socket: aiohttp.ClientWebSocketResponse = await self.pool_manager.ws_connect(
+            url, **limits, **options, **self._options
+        )
+        return socket
 
 
 class Api:
@@ -168,6 +181,39 @@ class Api:
         query = {"fieldManager": self._manager}
         return await self._ask(Call("PATCH", kind, namespace, name, subresource, query, patch))
 
+    async def put(self, kind: Kind, namespace: str | None, name: str, subresource: str, body: Raw) -> Raw:
+        """Ask something of a subresource, such as virtualmachines/start; {} if it answers nothing."""
+        return await self._ask(Call("PUT", kind, namespace, name, subresource, body=body))
+
+    async def read(self, kind: Kind, namespace: str | None, name: str, subresource: str) -> Raw:
+        return await self._ask(Call("GET", kind, namespace, name, subresource))
+
+    @asynccontextmanager
+    async def stream(  # noqa: PLR0913
+        self,
+        kind: Kind,
+        namespace: str | None,
+        name: str,
+        subresource: str,
+        *,
+        protocol: str,
+        query: dict[str, str] | None = None,
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A web socket to a subresource, such as virtualmachineinstances/console."""
+        call = Call("GET", kind, namespace, name, subresource, query or {})
+        url = URL(self._configuration.host + call.path, encoded=True)
+        try:
+            socket = await self._session.connect(url, headers=await self._headers(call), protocols=(protocol,))
+        except aiohttp.WSServerHandshakeError as error:
+            said = dict(error.headers or {})
+            if "X-Message" not in said:
+                await self._ask(call)  # says why in its Status; a web socket's library drops that
+            raise api_error(error.status, {"message": said.get("X-Message")}) from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(0, "NoAnswer", f"{call}: {error!r}") from error
+        async with socket:
+            yield socket
+
     async def delete(  # noqa: PLR0913
         self,
         kind: Kind,
@@ -203,17 +249,14 @@ class Api:
         async with self._gate:
             response = await self._send(call, REQUEST)
             try:
-                return orjson.loads(await response.read())  # type: ignore[no-any-return]
+                text = await response.read()
+                return orjson.loads(text) if text else {}
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
                 raise Unavailable(0, "NoAnswer", f"{call}: {error!r}") from error
 
     async def _send(self, call: Call, limit: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         """One request; the answer's body is still to be read."""
-        headers = {"Accept": "application/json", "User-Agent": self._manager, "Content-Type": "application/json"}
-        if call.method == "PATCH":
-            headers["Content-Type"] = JSON if isinstance(call.body, list) else MERGE
-        if token := (await self._configuration.auth_settings()).get("BearerToken"):
-            headers["Authorization"] = token["value"]
+        headers = await self._headers(call)
         url = URL(self._configuration.host + call.path, encoded=True)
         data = None if call.body is None else orjson.dumps(call.body)
         try:
@@ -225,6 +268,14 @@ class Api:
             metrics.API_REQUESTS.labels(call.verb, call.kind.plural, "error").inc()
             raise Unavailable(0, "NoAnswer", f"{call}: {error!r}") from error
         return response
+
+    async def _headers(self, call: Call) -> dict[str, str]:
+        headers = {"Accept": "application/json", "User-Agent": self._manager, "Content-Type": "application/json"}
+        if call.method == "PATCH":
+            headers["Content-Type"] = JSON if isinstance(call.body, list) else MERGE
+        if token := (await self._configuration.auth_settings()).get("BearerToken"):
+            headers["Authorization"] = token["value"]
+        return headers
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> ApiError:

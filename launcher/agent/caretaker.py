@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import NoReturn
 
 from hostler.api import launcher
-from hostler.api.kubevirt.vmi import VirtualMachineInstance
+from hostler.api.kubevirt.vmi import VirtualMachineInstance, VirtualMachineInstanceSpec
 from hostler.runtime.errors import ApiError, Error, Retry, Terminal
 from hostler.runtime.pace import TokenBucket
 from hostler.runtime.reflector import back_off
@@ -112,7 +112,7 @@ class Caretaker:
                 if domain is None:  # a guest that runs is no worse for our trouble
                     await self.reporter.trouble(str(error))
                 raise
-            await self._follow(one, net, place)
+            await self._follow(one, net, place, vmi.spec)
 
     async def _find(self) -> Place:
         while True:
@@ -152,15 +152,15 @@ class Caretaker:
         metrics.START.observe(time.monotonic() - self._born)
         self._step("started")
 
-    async def _follow(self, one: Hypervisor, net: Net | None, place: Place) -> None:
+    async def _follow(self, one: Hypervisor, net: Net | None, place: Place, spec: VirtualMachineInstanceSpec) -> None:
         """Report what changes; raises Retry when the connection breaks."""
         async with listening(one, self.news):
             try:
-                await self._attend(one, net, place)
+                await self._attend(one, net, place, spec)
             finally:
                 self.guest = None
 
-    async def _attend(self, one: Hypervisor, net: Net | None, place: Place) -> None:
+    async def _attend(self, one: Hypervisor, net: Net | None, place: Place, spec: VirtualMachineInstanceSpec) -> None:
         guest: Guest | None = None
         asked = 0.0
         while True:
@@ -172,7 +172,7 @@ class Caretaker:
                 # PID 1 sees the end, too, and ends the pod; its verdict is what the manager reports
                 raise Retry(LOOK, "the guest has ended")
             self._started = True
-            self.guest = Running(self.pod, domain.name, one, place, net)
+            self.guest = Running(self.pod, domain.name, one, place, net, spec)
             if not domain.agent:
                 guest = None
             elif guest is None or time.monotonic() - asked >= LOOK:

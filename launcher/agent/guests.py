@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from hostler.api.kubevirt.vmi import VirtualMachineInstanceSpec
 from hostler.runtime.errors import NotFound
 from launcher.agent.hypervisor import Hypervisor
 from launcher.agent.places import Place
@@ -19,6 +20,7 @@ class Running:
     hypervisor: Hypervisor
     place: Place
     net: Net | None
+    spec: VirtualMachineInstanceSpec | None = None
 
 
 class Guests(Protocol):

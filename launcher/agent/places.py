@@ -4,6 +4,7 @@ A tenant can write into the pod's directories, so no symbolic link is followed t
 by the kernel, never by what comes out of it.
 """
 
+import asyncio
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hostler.api import launcher
-from hostler.runtime.errors import Error
+from hostler.runtime.errors import Error, NotFound, Retry
 
 EMPTY_DIR = ("volumes", "kubernetes.io~empty-dir")
 SOCKET = PurePosixPath(launcher.LIBVIRT_SOCKET).relative_to(launcher.PRIVATE).parts
@@ -36,6 +37,7 @@ class Place:
     process: int  # pidfd of libvirtd
     network: int  # its network namespace
     root: int  # its root directory
+    private: int = -1  # path-only descriptor of the pod's private folder
 
     @property
     def uri(self) -> str:
@@ -43,24 +45,75 @@ class Place:
         return f"qemu+unix:///session?socket=/proc/self/fd/{self.socket}"
 
     def close(self) -> None:
-        for descriptor in (self.socket, self.process, self.network, self.root):
-            os.close(descriptor)
+        for descriptor in (self.socket, self.process, self.network, self.root, self.private):
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 def find(pods: Path, uid: str) -> Place | None:
     """The place of the pod with this UID, or None while its libvirtd does not listen; Intruder if it is not its own."""
     try:
-        path = walk_from(pods, uid, *EMPTY_DIR, launcher.PRIVATE_VOLUME, *SOCKET)
+        private = walk_from(pods, uid, *EMPTY_DIR, launcher.PRIVATE_VOLUME)
+    except FileNotFoundError:
+        return None
+    with closing_on_error(private):
+        place = listening(private, uid)
+        if place is None:
+            os.close(private)
+        return place
+
+
+def listening(private: int, uid: str) -> Place | None:
+    """The place of the pod with this private folder; None while its libvirtd does not listen."""
+    try:
+        path = walk(private, *SOCKET)
     except FileNotFoundError:
         return None
     with closing_on_error(path):
-        if not stat.S_ISSOCK(os.fstat(path).st_mode):
-            raise Intruder(f"pod {uid}: {'/'.join(SOCKET)} is not a socket")
+        refuse_no_socket(path, uid, "/".join(SOCKET))
         pid = peer(path)
         if pid is None:
             os.close(path)
             return None
-        return Place(path, *process(pid, uid))
+        return Place(path, *process(pid, uid), private)
+
+
+async def dial(place: Place, uid: str, name: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to a socket in the pod's private folder, behind which is a process of that pod."""
+    try:
+        path = walk(place.private, name)
+    except FileNotFoundError:
+        raise NotFound(404, "NoSocket", f"the guest has no {name}") from None
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        refuse_no_socket(path, uid, name)
+        connection.connect(f"/proc/self/fd/{path}")
+        refuse_stranger(connection, uid, name)
+        return await asyncio.open_unix_connection(sock=connection)
+    except (ConnectionRefusedError, BlockingIOError):
+        connection.close()
+        raise Retry(1, f"{name} of the guest takes no connection now") from None
+    except BaseException:
+        connection.close()
+        raise
+    finally:
+        os.close(path)
+
+
+def refuse_no_socket(path: int, uid: str, name: str) -> None:
+    if not stat.S_ISSOCK(os.fstat(path).st_mode):
+        raise Intruder(f"pod {uid}: {name} is not a socket")
+
+
+def refuse_stranger(connection: socket.socket, uid: str, name: str) -> None:
+    """Who listens is a process of the pod; or was one, as with a libvirtd that opened the socket for QEMU and died."""
+    pid, _, _ = UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))
+    try:
+        owner = pod_of(Path(f"/proc/{pid}/cgroup").read_text())
+    except OSError:
+        return  # the folder is the pod's own, and no link was followed in it
+    if owner != uid:
+        raise Intruder(f"pod {uid}: {name} belongs to a process of pod {owner}")
 
 
 def walk_from(start: Path, *parts: str) -> int:

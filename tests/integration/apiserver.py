@@ -13,12 +13,15 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from hostler.runtime import certificates, names
 
 START_SECONDS = 60
 STOP_SECONDS = 10
@@ -162,12 +165,31 @@ def kube_apiserver(program: Path, etcd_url: str, folder: Path) -> Iterator[ApiSe
         "disable-admission-plugins": "ServiceAccount",  # nobody makes a namespace's default account here
         "allow-privileged": "true",
         "shutdown-delay-duration": "0s",
+        **front_proxy(folder),
     }
     # the certificate that the server makes for itself is its own authority
     url, ca, log = f"https://127.0.0.1:{port}", folder / "certificates" / "apiserver.crt", folder / "apiserver.log"
     with running(program, arguments, log) as process:
         wait_until(lambda: ca.exists() and answers(f"{url}/readyz", ca), process, log)
         yield ApiServer(url, ca, token, write_kubeconfig(folder / "kubeconfig", url, ca, token))
+
+
+def front_proxy(folder: Path) -> dict[str, object]:
+    """How this API server shows who it is to the extensions of its API."""
+    now = datetime.now(UTC)
+    ca = certificates.authority(None, now)
+    own = certificates.leaf(None, certificates.Leaf("front-proxy"), ca, now)
+    for name, pem in (("ca.crt", ca.certificate), ("client.crt", own.certificate), ("client.key", own.key)):
+        (folder / f"front-proxy-{name}").write_bytes(pem)
+    return {
+        "requestheader-client-ca-file": folder / "front-proxy-ca.crt",
+        "requestheader-allowed-names": names.common_name("front-proxy"),
+        "requestheader-username-headers": "X-Remote-User",
+        "requestheader-group-headers": "X-Remote-Group",
+        "requestheader-extra-headers-prefix": "X-Remote-Extra-",
+        "proxy-client-cert-file": folder / "front-proxy-client.crt",
+        "proxy-client-key-file": folder / "front-proxy-client.key",
+    }
 
 
 def answers(url: str, ca: Path | None = None) -> bool:

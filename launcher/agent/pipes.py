@@ -1,0 +1,61 @@
+"""Bytes between a web socket and a stream, both ways, until one of them ends."""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+CHUNK = 65536
+PING = 30.0  # seconds between signs of life of a session; without an answer it ends
+
+
+async def accept(request: web.Request) -> web.WebSocketResponse:
+    socket = web.WebSocketResponse(heartbeat=PING, max_msg_size=2**20, compress=False)
+    await socket.prepare(request)
+    return socket
+
+
+async def pipe(
+    socket: web.WebSocketResponse,
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    ended: asyncio.Event | None = None,
+) -> None:
+    """Close both at the end; `ended` ends it, too."""
+    over = [ended.wait()] if ended is not None else []
+    try:
+        await first(receive(socket, writer), send(socket, reader), *over)
+    finally:
+        writer.close()
+        await socket.close()
+
+
+async def receive(socket: web.WebSocketResponse, writer: asyncio.StreamWriter) -> None:
+    """What the session says to the guest; as fast as the guest takes it."""
+    async for message in socket:
+        if message.type is WSMsgType.BINARY:
+            writer.write(message.data)
+        elif message.type is WSMsgType.TEXT:
+            writer.write(message.data.encode())
+        await writer.drain()
+
+
+async def send(socket: web.WebSocketResponse, reader: asyncio.StreamReader) -> None:
+    while data := await reader.read(CHUNK):
+        await socket.send_bytes(data)
+
+
+async def first(*works: Coroutine[Any, Any, Any]) -> None:
+    """Until the first of them ends; that a connection broke is an end like another."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            with suppress(OSError):
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
