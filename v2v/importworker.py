@@ -49,15 +49,19 @@ def look(job: Job) -> str:
     """Write the inventory into the source's status."""
     from v2v import sources_vmware  # pyVmomi is large, and a conversion does not need it
 
-    product, machines, count = sources_vmware.look(job, login(CREDENTIALS) if job.credentials else ("", ""))
-    status = {
+    found = sources_vmware.look(job, login(CREDENTIALS) if job.credentials else ("", ""))
+    patch(ImportSource, job, {"status": inventory(*found)}, "status")
+    return f"{found[0]}: {found[2]} machines"
+
+
+def inventory(product: str, machines: list[SourceMachine], count: int) -> Raw:
+    """The part of a source's status that tells what is there."""
+    return {
         "product": product,
         "refreshed": stamp(datetime.now(UTC)),
         "machineCount": count,
         "machines": [told(each) for each in machines],
     }
-    patch(ImportSource, job, {"status": status}, "status")
-    return f"{product}: {count} machines"
 
 
 def told(machine: SourceMachine) -> Raw:

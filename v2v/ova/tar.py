@@ -27,6 +27,11 @@ class Stream:
         self.position += len(piece)
         return piece
 
+    def ended(self) -> bool:
+        """Nothing more comes."""
+        self._rest = self._rest or next(self._chunks, b"")
+        return not self._rest
+
     def exactly(self, count: int) -> bytes:
         """`count` bytes, which must be few; Terminal if there are not so many."""
         return b"".join(self.pieces(count))

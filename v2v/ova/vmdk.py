@@ -21,6 +21,9 @@ LARGEST_GRAIN = 2048  # sectors
 LARGEST_OVERHEAD = 1 << 21  # sectors: 1 GiB, the tables of a disk of many terabytes
 LARGEST_DISK = 64 << 40  # bytes
 TABLES = {1, 2, 3}  # grain table, grain directory, footer: not needed to read from start to end
+AT_END = (
+    1 << 64
+) - 1  # where the tables are in what VMware writes; QEMU has them at the front, and no marker at the end
 ZEROS = bytes(1 << 20)
 
 
@@ -31,6 +34,7 @@ class Header:
     capacity: int
     grain: int
     overhead: int
+    marked_end: bool
 
 
 def raw(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -51,7 +55,9 @@ def raw(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def read_header(sector: bytes) -> Header:
     """Terminal for what is no stream-optimised VMDK."""
     found = HEADER.unpack_from(sector)
-    magic, _version, flags, capacity, grain, overhead, algorithm = (found[at] for at in (0, 1, 2, 3, 4, 10, 13))
+    magic, _version, flags, capacity, grain, tables, overhead, algorithm = (
+        found[at] for at in (0, 1, 2, 3, 4, 9, 10, 13)
+    )
     if magic != MAGIC:
         raise Terminal("FormatNotSupported", "the disk in the OVA is no VMDK")
     if not (flags & COMPRESSED and flags & MARKERS and algorithm == DEFLATE):
@@ -61,12 +67,12 @@ def read_header(sector: bytes) -> Header:
         raise corrupt("its header makes no sense")
     if not 1 <= capacity * SECTOR <= LARGEST_DISK:
         raise corrupt(f"it claims to be a disk of {capacity * SECTOR} bytes")
-    return Header(capacity, grain, overhead)
+    return Header(capacity, grain, overhead, tables == AT_END)
 
 
 def grains(stream: Stream, header: Header) -> Iterator[tuple[int, bytes]]:
     """(first byte on the disk, content) of every grain."""
-    while True:
+    while header.marked_end or not stream.ended():
         marker = stream.exactly(SECTOR)
         value, size = GRAIN.unpack_from(marker)
         if size:

@@ -107,7 +107,7 @@ def test_hostile_archives(data):
 
 
 def header(capacity=256, grain=128, overhead=1, flags=3 << 16):
-    packed = vmdk.HEADER.pack(b"KDMV", 3, flags, capacity, grain, 0, 0, 512, 0, 0, overhead, 0, b"\n \r\n", 1)
+    packed = vmdk.HEADER.pack(b"KDMV", 3, flags, capacity, grain, 0, 0, 512, 0, vmdk.AT_END, overhead, 0, b"\n \r\n", 1)
     return packed.ljust(512, b"\0")
 
 
