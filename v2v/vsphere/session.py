@@ -9,11 +9,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pyVmomi import SoapAdapter, vim, vmodl
+from pyVmomi.VmomiSupport import versionIdMap
 
 from hostler.runtime.errors import Retry, Terminal
 from v2v.tls import ThumbprintMismatch, dialer, fingerprint
 
-VERSION = "vim.version.version9"  # vSphere 5.5: all that we call is in it
+OLDEST = "vim.version.version9"  # vSphere 5.5: all that we call is in it, and every server still knows it
 TIMEOUT = 60.0  # seconds without a byte that one call may take
 AGAIN = 15.0
 
@@ -58,13 +59,14 @@ def session(login: Login) -> Iterator[Session]:
     """Log in, and out at the end. Errors, also those of what is done with it, are Retry or Terminal."""
     with explained(login):
         host, port = login.address
-        stub = SoapAdapter.SoapStubAdapter(host, port, path="/sdk", version=VERSION)
+        stub = SoapAdapter.SoapStubAdapter(host, port, path="/sdk", version=OLDEST)
         try:
             stub.scheme, stub.schemeArgs = dialer("https", login.thumbprint, TIMEOUT), {}
         except ValueError as error:
             raise Terminal("ThumbprintInvalid", f"thumbprint: {error}") from error
         try:
             content: Any = vim.ServiceInstance("ServiceInstance", stub).RetrieveContent()
+            stub.ComputeVersionInfo(newest(content.about.apiVersion))
             content.sessionManager.Login(login.user, login.password, None)
             try:
                 yield Session(stub, content)
@@ -74,6 +76,19 @@ def session(login: Login) -> Iterator[Session]:
                     content.sessionManager.Logout()
         finally:
             stub.DropConnections()
+
+
+def newest(api: str) -> str:
+    """The newest version of the API that both sides know: a server may say more than the oldest has words for."""
+    known = {
+        name: number(text) for name, text in versionIdMap.items() if name.startswith("vim.version.") and number(text)
+    }
+    fit = {version: name for name, version in known.items() if version <= number(api)}
+    return fit[max(fit)] if fit else OLDEST
+
+
+def number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
 @contextmanager
