@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from controllers import cronjob, deployment, job, job_orphan, replicaset, vm, vmi
+from controllers import cronjob, daemonset, deployment, job, job_orphan, replicaset, vm, vmi
 from controllers.settings import ManagerSettings
 from hostler.runtime.plan import AnyController
 
@@ -11,6 +11,7 @@ CATALOG: tuple[Callable[[ManagerSettings], AnyController | None], ...] = (
     lambda _: job_orphan.CONTROLLER,
     lambda _: replicaset.CONTROLLER,
     lambda _: deployment.CONTROLLER,
+    lambda _: daemonset.CONTROLLER,
     lambda settings: vm.controller(settings) if settings.launcher_enabled else None,
     lambda _: job.CONTROLLER,
     lambda _: cronjob.CONTROLLER,

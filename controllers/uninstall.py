@@ -9,7 +9,7 @@ import sys
 from pydantic import Field
 from pydantic_settings import CliApp
 
-from hostler.api.apps import VirtualMachineDeployment
+from hostler.api.apps import VirtualMachineDaemonSet, VirtualMachineDeployment
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
@@ -22,6 +22,7 @@ SHOWN = 10
 KINDS: dict[str, Kind] = {
     "vm": VirtualMachine,
     "vmdeploy": VirtualMachineDeployment,
+    "vmds": VirtualMachineDaemonSet,
     "vmirs": VirtualMachineInstanceReplicaSet,
     "vmi": VirtualMachineInstance,
 }

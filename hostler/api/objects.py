@@ -1,6 +1,7 @@
 """Kubernetes' own kinds, as narrow as we read them."""
 
 from base64 import b64decode
+from typing import Any
 
 from pydantic import Field
 
@@ -259,3 +260,13 @@ class SubjectAccessReview(Resource):
 
     group_version = "authorization.k8s.io/v1"
     plural = "subjectaccessreviews"
+
+
+class ControllerRevision(Resource):
+    """A state that somebody may go back to."""
+
+    group_version = "apps/v1"
+    plural = "controllerrevisions"
+
+    data: dict[str, Any] = Field(default_factory=dict)
+    revision: int = 0

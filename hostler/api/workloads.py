@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hostler.api.apps import VirtualMachineDeployment
+from hostler.api.apps import VirtualMachineDaemonSet, VirtualMachineDeployment
 from hostler.api.definition import AGE, SCALE, Column, Definition
 from hostler.api.limits import REPLICA_SET_LIMITS
 from hostler.api.rules import apps
@@ -31,6 +31,27 @@ DEFINITIONS = (
             "spec.revisionHistoryLimit": 10,
             "spec.strategy": ROLLING,
             "spec.strategy.type": "RollingUpdate",
+        },
+    ),
+    Definition(
+        VirtualMachineDaemonSet,
+        ("vmds", "vmdss"),
+        (
+            Column("Desired", ".status.desiredNumberScheduled", "integer"),
+            Column("Current", ".status.currentNumberScheduled", "integer"),
+            Column("Ready", ".status.numberReady", "integer"),
+            Column("Up-to-date", ".status.updatedNumberScheduled", "integer"),
+            Column("Available", ".status.numberAvailable", "integer"),
+            AGE,
+        ),
+        {"status": {}},
+        rules=apps.DAEMON_SET_RULES,
+        limits=REPLICA_SET_LIMITS,
+        defaults={
+            "spec.minReadySeconds": 0,
+            "spec.revisionHistoryLimit": 10,
+            "spec.updateStrategy": ROLLING,
+            "spec.updateStrategy.type": "RollingUpdate",
         },
     ),
 )

@@ -5,14 +5,15 @@ from typing import Any, NamedTuple
 import yaml
 
 from hostler.api import apps
-from hostler.api.apps import VirtualMachineDeployment
+from hostler.api.apps import VirtualMachineDaemonSet, VirtualMachineDeployment
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
+from hostler.api.objects import ControllerRevision
 from hostler.runtime.errors import Terminal
 from hostler.runtime.protocol import Kind, Kube, Raw
 
 KINDS: dict[str, Kind] = {
     word: kind
-    for kind, short in ((VirtualMachineDeployment, "vmdeploy"),)
+    for kind, short in ((VirtualMachineDeployment, "vmdeploy"), (VirtualMachineDaemonSet, "vmds"))
     for word in (short, f"{short}s", kind.plural, kind.kind().lower())
 }
 
@@ -51,7 +52,11 @@ def progress(found: Found) -> tuple[str, bool]:
     status = found.body.get("status") or {}
     if status.get("observedGeneration", 0) < found.body["metadata"]["generation"]:
         return "Waiting for the spec update to be observed...", False
-    return deployment(found, status)
+    if found.kind is VirtualMachineDeployment:
+        return deployment(found, status)
+    if (found.body["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") != "RollingUpdate":
+        raise Terminal("OnDelete", "rollout status is only available for RollingUpdate strategy type")
+    return daemon_set(found, status)
 
 
 def deployment(found: Found, status: Raw) -> tuple[str, bool]:
@@ -71,11 +76,24 @@ def deployment(found: Found, status: Raw) -> tuple[str, bool]:
     return f'deployment "{found.name}" successfully rolled out', True
 
 
+def daemon_set(found: Found, status: Raw) -> tuple[str, bool]:
+    wait = f'Waiting for daemon set "{found.name}" rollout to finish:'
+    wanted, updated = status.get("desiredNumberScheduled", 0), status.get("updatedNumberScheduled", 0)
+    available = status.get("numberAvailable", 0)
+    if updated < wanted:
+        return f"{wait} {updated} out of {wanted} new virtual machine instances have been updated...", False
+    if available < wanted:
+        return f"{wait} {available} of {wanted} updated virtual machine instances are available...", False
+    return f'daemon set "{found.name}" successfully rolled out', True
+
+
 async def known(kube: Kube, found: Found) -> list[Revision]:
     """The oldest first."""
     namespace, uid = found.body["metadata"]["namespace"], found.body["metadata"]["uid"]
-    items, _ = await kube.list(VirtualMachineInstanceReplicaSet, namespace)
-    return sorted((of_set(each) for each in items if owned(each, uid)), key=lambda each: each.number)
+    sets = found.kind is VirtualMachineDeployment
+    items, _ = await kube.list(VirtualMachineInstanceReplicaSet if sets else ControllerRevision, namespace)
+    read = of_set if sets else of_page
+    return sorted((read(each) for each in items if owned(each, uid)), key=lambda each: each.number)
 
 
 def owned(body: Raw, uid: str) -> bool:
@@ -85,6 +103,11 @@ def owned(body: Raw, uid: str) -> bool:
 def of_set(body: Raw) -> Revision:
     marks = body["metadata"].get("annotations", {})
     return Revision(int(marks.get(apps.REVISION, 0)), marks.get(apps.CHANGE_CAUSE, ""), plain(body["spec"]["template"]))
+
+
+def of_page(body: Raw) -> Revision:
+    marks = body["metadata"].get("annotations", {})
+    return Revision(body["revision"], marks.get(apps.CHANGE_CAUSE, ""), plain(body["data"]["spec"]["template"]))
 
 
 def plain(template: Raw) -> Raw:

@@ -1,4 +1,4 @@
-"""Deployments on a real API server: what it refuses, and managers that are killed in the middle of a rollout."""
+"""Workloads on a real API server: what it refuses, and managers that are killed in the middle of a rollout."""
 
 import asyncio
 import random
@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from hostler.api import apps
+from hostler.api import apps, launcher
+from hostler.api.apps import VirtualMachineDaemonSet as DaemonSet
 from hostler.api.apps import VirtualMachineDeployment as Deployment
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet as ReplicaSet
+from hostler.api.objects import ControllerRevision, Node
 from hostler.runtime.errors import ApiError
 from hostler.runtime.kube import Api, connect
 from hostler.runtime.protocol import Kind, Raw
@@ -126,7 +128,7 @@ async def place(hostler: ApiServer, user: Api, namespace: str, tmp_path: Path) -
     yield place
     assert not nodes.done(), "the stand-in for the nodes died"
     nodes.cancel()
-    for kind in (Deployment, ReplicaSet, VMI):
+    for kind in (Deployment, DaemonSet, ReplicaSet, VMI):
         for each in await place.all(kind):
             await place.delete(kind, each["metadata"]["name"])
     await agent.close()
@@ -219,3 +221,51 @@ async def test_managers_that_are_killed_during_a_rollout(place: Place, manager: 
     assert len(floor) > 50
     assert min(floor) >= 4
     assert len(await place.all(ReplicaSet)) == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "says"),
+    [
+        ({"selector": {}}, "spec.selector", "empty selector is invalid for daemonset"),
+        ({"revisionHistoryLimit": -1}, "spec.revisionHistoryLimit", NEGATIVE),
+        ({"updateStrategy": {"type": "Recreate"}}, "spec.updateStrategy.type", "Unsupported value"),
+        ({"updateStrategy": rolling(maxSurge=1, maxUnavailable=1)}, "maxSurge", "may not be set when maxUnavailable"),
+        ({"updateStrategy": rolling(maxSurge=0, maxUnavailable=0)}, "maxUnavailable", "cannot be 0 when maxSurge is 0"),
+    ],
+)
+def test_bad_daemon_sets(hostler: ApiServer, namespace: str, spec: Raw, field: str, says: str) -> None:
+    refused(hostler.create(path(namespace, DaemonSet), body("VirtualMachineDaemonSet", **spec)), field, says)
+
+
+@pytest.fixture
+async def nodes(user: Api) -> AsyncIterator[list[str]]:
+    """Three nodes that take guests; nothing runs there."""
+    names = ["wl-1", "wl-2", "wl-3"]
+    for name in names:
+        await user.create(Node, None, {"metadata": {"name": name, "labels": {launcher.SCHEDULABLE: "true"}}})
+        await user.patch(Node, None, name, {"spec": {"taints": None}})  # the API server's own, of a new node
+    yield names
+    for name in names:
+        await user.delete(Node, None, name)
+
+
+async def test_a_daemon_set_follows_its_nodes(place: Place, manager: Manager, nodes: list[str]) -> None:
+    async def everywhere(memory: str, count: int) -> bool:
+        vmis = await place.all(VMI)
+        of_template = all(vmi["spec"]["domain"]["memory"]["guest"] == memory for vmi in vmis)
+        counts = {"desiredNumberScheduled": count, "numberAvailable": count, "updatedNumberScheduled": count}
+        return of_template and len(vmis) == count and await is_so(place, DaemonSet, **counts)
+
+    with manager.running():
+        await start(place, DaemonSet)
+        await place.until("one on each node", lambda: everywhere("64Mi", 3))
+        await change(place, DaemonSet, template=template("65Mi"))
+        await place.until("the first is replaced", lambda: is_so(place, DaemonSet, updatedNumberScheduled=1))
+        await asyncio.to_thread(manager.stop, signal.SIGKILL)
+        await asyncio.to_thread(manager.start)
+        await place.until("all are", lambda: everywhere("65Mi", 3))
+        await place.user.patch(Node, None, nodes[0], {"spec": {"taints": [{"key": "x", "effect": "NoExecute"}]}})
+        await place.until("it leaves a node", lambda: everywhere("65Mi", 2))
+        await place.user.patch(Node, None, nodes[0], {"spec": {"taints": None, "unschedulable": True}})
+        await place.until("it comes back, cordon or not", lambda: everywhere("65Mi", 3))
+    assert [each["revision"] for each in await place.all(ControllerRevision)] in ([1, 2], [2, 1])

@@ -10,8 +10,12 @@ from hostler.runtime.manager import watched
 @pytest.mark.parametrize(
     ("enabled", "names"),
     [
-        pytest.param("true", ["vmi", "job-orphan", "replicaset", "deployment", "vm", "job", "cronjob"], id="whole"),
-        pytest.param("false", ["job-orphan", "replicaset", "deployment", "job", "cronjob"], id="on top of KubeVirt"),
+        pytest.param(
+            "true", ["vmi", "job-orphan", "replicaset", "deployment", "daemonset", "vm", "job", "cronjob"], id="whole"
+        ),
+        pytest.param(
+            "false", ["job-orphan", "replicaset", "deployment", "daemonset", "job", "cronjob"], id="on top of KubeVirt"
+        ),
     ],
 )
 def test_who_runs(enabled: str, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,11 +36,12 @@ def test_owners_are_listed_before_what_they_own() -> None:
         "virtualmachinecronjobs",
         "virtualmachinejobs",
         "virtualmachines",
+        "virtualmachinedaemonsets",
         "virtualmachinedeployments",
         "virtualmachineinstancereplicasets",
         "virtualmachineinstances",
     ]
-    assert kinds == [*owners, "datavolumes", "persistentvolumeclaims", "pods"]
+    assert kinds == [*owners, "datavolumes", "persistentvolumeclaims", "controllerrevisions", "nodes", "pods"]
 
 
 def test_only_launcher_pods_are_watched() -> None:
@@ -45,7 +50,10 @@ def test_only_launcher_pods_are_watched() -> None:
         "virtualmachinecronjobs": "",
         "virtualmachinejobs": "",
         "virtualmachines": "",
+        "virtualmachinedaemonsets": "",
         "virtualmachinedeployments": "",
+        "nodes": "",
+        "controllerrevisions": "hostler.io/revision-of",
         "virtualmachineinstancereplicasets": "",
         "virtualmachineinstances": "",
         "pods": "kubevirt.io=virt-launcher",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hostler.api.apps import VirtualMachineDeployment
+from hostler.api.apps import VirtualMachineDaemonSet, VirtualMachineDeployment
 from hostler.cli import revisions
 from hostler.cli.revisions import Found
 from hostler.runtime.errors import Terminal
@@ -30,6 +30,24 @@ def found(kind: Any, spec: Any, **status: Any) -> Found:
 def test_deployments(status: Any, says: str, done: bool) -> None:
     line, over = revisions.progress(found(VirtualMachineDeployment, {"replicas": 3}, **status))
     assert (says in line, over) == (True, done)
+
+
+@pytest.mark.parametrize(
+    ("status", "says", "done"),
+    [
+        ({"updatedNumberScheduled": 1}, "1 out of 2 new virtual machine instances have been updated", False),
+        ({"updatedNumberScheduled": 2, "numberAvailable": 1}, "1 of 2 updated virtual machine instances", False),
+        ({"updatedNumberScheduled": 2, "numberAvailable": 2}, "successfully rolled out", True),
+    ],
+)
+def test_daemon_sets(status: Any, says: str, done: bool) -> None:
+    line, over = revisions.progress(found(VirtualMachineDaemonSet, {}, desiredNumberScheduled=2, **status))
+    assert (says in line, over) == (True, done)
+
+
+def test_nobody_rolls_what_waits_for_its_user() -> None:
+    with pytest.raises(Terminal, match="only available for RollingUpdate"):
+        revisions.progress(found(VirtualMachineDaemonSet, {"updateStrategy": {"type": "OnDelete"}}))
 
 
 def test_a_failed_rollout() -> None:
