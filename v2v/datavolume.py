@@ -9,12 +9,13 @@ from hostler.api import cdi, launcher
 from hostler.api.cdi import DataVolume
 from hostler.api.meta import Resource
 from hostler.api.objects import PersistentVolumeClaim, Pod, RoleBinding, ServiceAccount
+from hostler.runtime import disk_report as report
 from hostler.runtime.conditions import Condition, stamp
+from hostler.runtime.disk_report import Report
 from hostler.runtime.errors import Terminal
 from hostler.runtime.plan import Action, Controller, Create, Delete, Event, Failure, Plan, Send
 from hostler.runtime.store import Key, Store
-from v2v import account, claim, following, report, worker_pod
-from v2v.report import Report
+from v2v import account, claim, following, worker_pod
 from v2v.settings import DiskSettings
 from v2v.sources import WORDS, source_kind
 from v2v.telling import told

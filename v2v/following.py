@@ -7,9 +7,9 @@ from hostler.api import cdi
 from hostler.api.cdi import DataVolume
 from hostler.api.objects import ContainerStatus, PersistentVolumeClaim, Pod
 from hostler.runtime.conditions import Condition, parse, stamp
+from hostler.runtime.disk_report import Report
 from hostler.runtime.plan import Action, Delete, Event, Patch, Plan, Send
 from v2v import progress, worker_pod
-from v2v.report import Report
 from v2v.sources import WORDS, Words, source_kind
 from v2v.telling import told
 

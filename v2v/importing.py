@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from hostler.runtime.disk_report import Report
 from v2v import formats, progress, steps
 from v2v.decode import peek
 from v2v.digest import Digest
@@ -12,7 +13,6 @@ from v2v.filling import fill
 from v2v.http import HttpSource, SourceChanged, SourceFailed, request_headers, tls_context
 from v2v.job import AUTHORITIES, CREDENTIALS, SCRATCH, Http, Job
 from v2v.range import Mark
-from v2v.report import Report
 from v2v.target import Target, opened
 from v2v.work import Interrupted, Work
 
@@ -34,7 +34,7 @@ class Import(Work):
     def make(self) -> None:
         for again in range(RESTARTS + 1):
             try:
-                self._once(self.known.mark if again == 0 else Mark())
+                self._once(mark_of(self.known) if again == 0 else Mark())
                 return
             except SourceFailed as error:
                 raise Interrupted(str(error)) from error
@@ -115,6 +115,11 @@ class Import(Work):
 
     def _converting(self, percent: float | None) -> None:
         self.tell(percent=progress.part(percent, self._share, 100), doing="converting to raw")
+
+
+def mark_of(known: Report) -> Mark:
+    """Where an earlier worker's raw disk is safe up to."""
+    return Mark(known.offset, known.validator, known.total) if known.raw else Mark()
 
 
 def summed(chunks: Iterable[bytes], digest: Digest) -> Iterator[bytes]:

@@ -13,7 +13,6 @@ ROOT = Path(os.environ.get("HOSTLER_ROOT", "/"))  # another one where the worker
 TARGET, SOURCE = ROOT / "target", ROOT / "source"  # a folder
 TARGET_DEVICE, SOURCE_DEVICE = ROOT / "dev/target", ROOT / "dev/source"  # or a device
 CREDENTIALS, AUTHORITIES, SCRATCH = ROOT / "credentials", ROOT / "authorities", ROOT / "scratch"
-UPLOAD_PORT = 8443
 
 Kind = Literal["import", "blank", "clone", "upload"]
 

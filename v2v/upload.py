@@ -21,12 +21,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from hostler.runtime.disk_report import UPLOAD_PORT, Report
 from hostler.runtime.errors import Terminal
 from hostler.runtime.upload_token import TokenInvalid, verify
 from v2v import progress
 from v2v.filling import fill
-from v2v.job import SCRATCH, UPLOAD_PORT, Job
-from v2v.report import Report
+from v2v.job import SCRATCH, Job
 from v2v.work import Interrupted, Work
 
 PATHS = tuple(f"/{version}/{way}" for version in ("v1beta1", "v1alpha1") for way in ("upload", "upload-async"))

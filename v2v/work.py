@@ -4,9 +4,9 @@ import asyncio
 import logging
 from typing import Any
 
+from hostler.runtime.disk_report import Report
 from hostler.runtime.errors import Error
 from v2v.job import Job
-from v2v.report import Report
 from v2v.target import opened
 
 log = logging.getLogger(__name__)

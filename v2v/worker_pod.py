@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from hostler.api import launcher
 from hostler.api.cdi import DataVolume
 from hostler.api.objects import PersistentVolumeClaim
-from hostler.runtime import names
+from hostler.runtime import disk_report, names
 from hostler.runtime.plan import owner_reference
 from hostler.runtime.protocol import Raw
 from v2v import job as jobs
@@ -17,7 +17,7 @@ from v2v.job import Http, Job, VSphere
 from v2v.settings import DiskSettings
 from v2v.sources import WORDS, source_kind
 
-LABEL, VALUE = launcher.APP_LABEL, "hostler-disk-worker"
+LABEL, VALUE = disk_report.LABEL, disk_report.VALUE
 IMPORT_VALUE = "hostler-import-worker"  # of the pods of importpod, which share the store
 ACCOUNT = "hostler-disk-worker"  # its rights: chart, disks-rbac.yaml
 DISPATCHED = "hostler.io/dispatched"
@@ -156,7 +156,7 @@ def container(task: Job, settings: DiskSettings, mounts: list[Raw], devices: lis
         "volumeMounts": mounts,
     }
     if task.kind == "upload":
-        whole["ports"].append({"name": "upload", "containerPort": jobs.UPLOAD_PORT})
+        whole["ports"].append({"name": "upload", "containerPort": disk_report.UPLOAD_PORT})
     return whole | ({"volumeDevices": devices} if devices else {})
 
 

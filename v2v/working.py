@@ -6,13 +6,14 @@ import os
 from datetime import UTC, datetime
 
 from hostler.api.cdi import DataVolume
+from hostler.runtime import disk_report as report
 from hostler.runtime import kube
+from hostler.runtime.disk_report import Report
 from hostler.runtime.errors import ApiError, NotFound, Terminal
 from hostler.runtime.protocol import Kube
 from v2v import job as jobs
-from v2v import metrics, report
+from v2v import metrics
 from v2v.job import Job
-from v2v.report import Report
 from v2v.work import Interrupted, Work, make
 
 BEAT = 3.0  # seconds between two words

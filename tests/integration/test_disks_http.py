@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from hostler.runtime.disk_report import Report
 from hostler.runtime.errors import Terminal
 from tests.integration.webserver import Site, serving
 from v2v import http, importing
 from v2v import job as jobs
 from v2v.importing import Import
 from v2v.job import Http, Job
-from v2v.report import Report
 from v2v.work import Interrupted
 
 MIB = 1 << 20

@@ -15,12 +15,13 @@ import pytest
 import redis
 
 from hostler.api.objects import PersistentVolumeClaim, Pod
+from hostler.runtime import disk_report as report
 from hostler.runtime.kube import connect
 from tests.integration.apiserver import ApiServer
 from tests.integration.disk_workers import Dispatcher, Kubelet, Place, Redis, redis_running
 from tests.integration.upload_key import CERTIFICATE
 from tests.integration.webserver import Site, serving
-from v2v import report, worker_pod
+from v2v import worker_pod
 from v2v.broker import Admin
 from v2v.settings import DiskSettings
 

@@ -7,6 +7,7 @@ import tarfile
 
 import pytest
 
+from hostler.runtime.disk_report import Report
 from hostler.runtime.errors import Terminal
 from tests.integration.vcenter import MIB, content
 from tests.integration.webserver import Site, serving
@@ -14,7 +15,6 @@ from tests.unit.v2v.test_ova import described
 from v2v import sources_vmware, vmware
 from v2v.importpod import Job as ImportJob
 from v2v.job import Http, Job
-from v2v.report import Report
 
 SIZE = 24 * MIB
 

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
+from hostler.runtime.disk_report import Report
 from hostler.runtime.errors import Retry, Terminal
 from tests.integration.vcenter import MIB, content, machine, put, uuid, vcenter
 from v2v import vmware
 from v2v.job import Job, VSphere
-from v2v.report import Report
 from v2v.simulator.machines import Disk, Nic
 from v2v.simulator.server import Faults
 from v2v.vsphere import driver, inventory

@@ -6,15 +6,16 @@ from typing import Any
 import pytest
 
 from hostler.api.objects import PersistentVolumeClaim, Pod
+from hostler.runtime import disk_report as report
 from hostler.runtime.conditions import stamp
+from hostler.runtime.disk_report import Report
 from hostler.runtime.errors import Invalid, Terminal
 from hostler.runtime.plan import Create, Failure, Plan, Send
 from hostler.runtime.store import Store
 from tests.unit import make
 from tests.unit.make import NOON, NS, ago, data_volume, said, verbs
-from v2v import datavolume, report, worker_pod
+from v2v import datavolume, worker_pod
 from v2v.datavolume import Seen, plan
-from v2v.report import Report
 from v2v.settings import DiskSettings
 
 SETTINGS = DiskSettings(broker="redis://redis:6379/0", broker_password="secret", parallel=2)

@@ -1,6 +1,7 @@
 """What a worker says of its disk: an annotation of the DataVolume, renewed as long as the worker lives.
 
-The controller reads it as what a stranger says: whoever may write the DataVolume could have written it.
+The controller, and the gateway that passes uploads on, read it as what a stranger says: whoever may write the
+DataVolume could have written it.
 """
 
 from datetime import datetime
@@ -10,9 +11,10 @@ from pydantic import Field, ValidationError
 
 from hostler.api.meta import Model
 from hostler.runtime.conditions import parse, stamp
-from v2v.range import Mark
 
 ANNOTATION = "hostler.io/disk-worker"
+LABEL, VALUE = "kubevirt.io", "hostler-disk-worker"  # of workers' pods
+UPLOAD_PORT = 8443
 LONGEST, LONGEST_MESSAGE = 4096, 1000  # characters
 
 State = Literal["working", "ready", "done", "failed"]
@@ -42,10 +44,6 @@ class Report(Model):
     @property
     def time(self) -> datetime:
         return parse(self.at)
-
-    @property
-    def mark(self) -> Mark:
-        return Mark(self.offset, self.validator, self.total) if self.raw else Mark()
 
     def text(self, now: datetime) -> str:
         """The annotation."""
