@@ -49,6 +49,15 @@ class Open:
 
 
 @dataclass(frozen=True)
+class Aggregated:
+    """A path of an API group of ours: the API server has asked its own authorizer whether the caller may."""
+
+    method: str
+    path: str
+    answer: Answer
+
+
+@dataclass(frozen=True)
 class Subresource:
     """Something to do with one object: `PUT virtualmachines/NAME/start`. `tail` is more path behind it."""
 
@@ -59,7 +68,7 @@ class Subresource:
     tail: str = ""
 
 
-Topic = tuple[Open | Subresource, ...]
+Topic = tuple[Open | Aggregated | Subresource, ...]
 
 
 class Door:
@@ -75,6 +84,9 @@ class Door:
             if isinstance(route, Open):
                 app.router.add_route(route.method, route.path, self._open(route))
                 continue
+            if isinstance(route, Aggregated):
+                app.router.add_route(route.method, route.path, self._aggregated(route))
+                continue
             for version in VERSIONS:
                 base = f"/apis/{GROUP}/{version}/namespaces/{{namespace}}/{route.resource}/{{name}}/{route.name}"
                 app.router.add_route(route.method, base + route.tail, self._guarded(route, version))
@@ -82,6 +94,16 @@ class Door:
 
     def _open(self, route: Open) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(request: web.Request) -> web.StreamResponse:
+            return await route.answer(request, self._house)
+
+        return answer
+
+    def _aggregated(self, route: Aggregated) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            user = self._user(request)
+            if user is None:
+                raise Refusal(401, "Unauthorized", "Unauthorized: this is served to the API server only")
+            log.info(f"{route.method} {request.path}", extra={"user": user.name})
             return await route.answer(request, self._house)
 
         return answer

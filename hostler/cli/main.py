@@ -13,6 +13,7 @@ from hostler.cli import (
     forward,
     guestosinfo,
     hardware,
+    image_upload,
     power,
     rollout,
     ssh,
@@ -36,7 +37,7 @@ cluster.app.command()(hardware.node)
 app.add_typer(cluster.app, name="cluster")
 app.add_typer(fence.app, name="fence")
 app.add_typer(rollout.app, name="rollout")
-for part in (power, console, forward, ssh, guestosinfo, describe):
+for part in (power, console, forward, ssh, guestosinfo, describe, image_upload):
     part.add(app)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(
     cluster.kubectl
