@@ -1,11 +1,17 @@
-"""Disks on a real cluster: a worker killed in the middle of one; the rest is examples/disks, run by test_examples."""
+"""Disks on a real cluster: the example, a worker killed in the middle, an upload, sources that are no good."""
 
+import base64
+import gzip
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from cluster.tour import Guide
 from tests.e2e import seen
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "disks"
@@ -98,6 +104,29 @@ def test_a_worker_killed_in_the_middle(kubectl, namespace, images, image):
     kubectl("wait", "-n", namespace, "--for=jsonpath={.status.phase}=Succeeded", "dv/slow", "--timeout=180s")
     length = int(kubectl("exec", "-n", namespace, "images", "--", "stat", "-c", "%s", "/srv/tiny.raw"))
     assert sum_of(kubectl, namespace, "slow", image, length) == images["tiny.raw"]
+
+
+def test_upload(kubectl, namespace, images, image, tmp_path):
+    """From this machine by the API server's token and the gateway, to the same bytes on the volume."""
+    raw = tmp_path / "tiny.raw"
+    script = "import base64; print(base64.b64encode(open('/srv/tiny.raw.gz', 'rb').read()).decode())"
+    packed = kubectl("exec", "-n", namespace, "images", "--", "python3", "-c", script)
+    raw.write_bytes(gzip.decompress(base64.b64decode(packed)))
+    environment = os.environ | {
+        "KUBECONFIG": kubectl.kubeconfig,
+        "PATH": f"{Path(kubectl.program).parent}:{os.environ['PATH']}",
+    }
+    command = [sys.executable, "-m", "hostler.cli.main", "image-upload", "disk", "-n", namespace]
+    command += ["--size=64Mi", f"--image-path={raw}"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "completed successfully" in done.stdout
+    assert sum_of(kubectl, namespace, "disk", image, raw.stat().st_size) == images["tiny.raw"]
+
+
+def test_example(kubectl, cluster):
+    stop = Guide(Path(kubectl.program), Path(kubectl.kubeconfig), cluster).visit("disks")
+    assert stop.passed, "\n".join(stop.lines)
 
 
 def test_broken_sources(kubectl, namespace, images):
