@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from hostler.api import launcher
+from hostler.api.fencing import OWNER_EPOCH
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.runtime import conditions
@@ -32,6 +33,8 @@ def body(vm: VirtualMachine, now_text: str, *, paused: bool = False) -> Raw:
     if paused:
         spec["startStrategy"] = "Paused"
     marks = {GENERATION: str(meta.generation), TEMPLATE: digest(vm)}
+    if epoch := meta.annotations.get(OWNER_EPOCH):  # an earlier owner of the disks was declared dead
+        marks[OWNER_EPOCH] = epoch
     pending = {"phase": "Pending", "phaseTransitionTimestamp": now_text}
     return {
         "metadata": {

@@ -44,37 +44,39 @@ async def _taint(kube: Kube, op: FenceOperation) -> None:
 async def _fail(
     kube: Kube, recorder: Recorder, place: tuple[str, str], op: FenceOperation, proof: FenceProof
 ) -> EndedInstance | None:
+    """The owner's epoch first: once the VMI has ended, its VM may make another at any moment."""
     try:
         vmi = VirtualMachineInstance.model_validate(await kube.get(VirtualMachineInstance, *place))
         if not recovery.lost(vmi, op.spec.node_name):
             return None
-        patch = recovery.fail(vmi, op, proof, datetime.now(UTC))
+        raised = await _raise_epoch(kube, vmi)
+        patch = recovery.fail(vmi, op, proof, raised, datetime.now(UTC))
         await kube.patch(VirtualMachineInstance, *place, patch)
     except NotFound:
         return None
-    raised = recovery.epoch(patch["metadata"]["annotations"])
     note = f"node {op.spec.node_name} was fenced ({op.metadata.name}): {proof.message}"
     recorder.record(vmi, Event("NodeFenced", note, "Warning"))
     log.info("ended", extra={"object": "/".join(place), "epoch": raised, "operation": op.metadata.name})
-    await _raise_owner(kube, vmi, raised)
     return EndedInstance(namespace=place[0], name=place[1], uid=vmi.metadata.uid, epoch=raised)
 
 
-async def _raise_owner(kube: Kube, vmi: VirtualMachineInstance, raised: int) -> None:
-    """The VM outlives its VMI, and so must the epoch."""
-    owner = vmi.metadata.controller
+async def _raise_epoch(kube: Kube, vmi: VirtualMachineInstance) -> int:
+    """One more than the VMI and its VM, which outlives it, ever had; written to the VM by compare-and-swap."""
+    known = recovery.epoch(vmi.metadata.annotations)
+    owner, namespace = vmi.metadata.controller, vmi.metadata.namespace
     if owner is None or owner.kind != VirtualMachine.kind():
-        return
-    namespace = vmi.metadata.namespace
+        return known + 1
     try:
-        vm = await kube.get(VirtualMachine, namespace, owner.name)
-        meta = vm["metadata"]
-        if meta["uid"] == owner.uid and recovery.epoch(meta.get("annotations") or {}) < raised:
-            annotations = {OWNER_EPOCH: str(raised)}
-            patch = {"metadata": {"resourceVersion": meta["resourceVersion"], "annotations": annotations}}
-            await kube.patch(VirtualMachine, namespace, owner.name, patch)
+        meta = (await kube.get(VirtualMachine, namespace, owner.name))["metadata"]
     except NotFound:
-        return
+        return known + 1  # no owner, no heir
+    if meta["uid"] != owner.uid:
+        return known + 1
+    raised = max(known, recovery.epoch(meta.get("annotations") or {})) + 1
+    annotations = {OWNER_EPOCH: str(raised)}
+    patch = {"metadata": {"resourceVersion": meta["resourceVersion"], "annotations": annotations}}
+    await kube.patch(VirtualMachine, namespace, owner.name, patch)
+    return raised
 
 
 async def _delete(kube: Kube, pod: Pod) -> None:

@@ -22,7 +22,7 @@ class Pace:
     between: float = 2.5  # the readings of a device: a lease would be renewed in between
     quiet: float = 5.0  # that a node must have been silent, as seen without a break, after it was said to be off
     margin: float = 2.0  # by which a renewal may be seen later than it was made
-    again: tuple[float, ...] = (15, 30, 60, 120, 300)  # until the devices are tried again
+    again: tuple[float, ...] = (5, 15, 30, 60, 120, 300)  # until the devices are tried again
 
 
 READINGS = 2

@@ -18,12 +18,14 @@ from hostler.runtime.reflector import Reflector
 from hostler.runtime.store import Store
 
 
-async def manage(kube: Kube, identity: str, settings: FencingSettings, agent: FenceAgent | None = None) -> None:
+async def manage(
+    kube: Kube, identity: str, settings: FencingSettings, agent: FenceAgent | None = None, pace: Pace | None = None
+) -> None:
     """Until cancelled; if any part fails, all end."""
     store = Store()
     recorder = Recorder(kube, SOURCE, identity)
     eyes = Eyes(kube, store, settings.namespace, policy(settings))
-    pace = Pace(confirm=settings.confirm)
+    pace = pace or Pace(confirm=settings.confirm)
     driver = Driver(kube, store, recorder, eyes, agent or Programs(settings.agents), settings.namespace, pace)
     reflectors = [Reflector(kube, kind, store) for kind in (NodeFencing, FenceOperation, Node)]
     async with asyncio.TaskGroup() as tasks:

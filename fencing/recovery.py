@@ -75,7 +75,7 @@ def epoch(annotations: dict[str, str]) -> int:
     return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 
-def fail(vmi: VirtualMachineInstance, op: FenceOperation, proof: FenceProof, now: datetime) -> Raw:
+def fail(vmi: VirtualMachineInstance, op: FenceOperation, proof: FenceProof, raised: int, now: datetime) -> Raw:
     """The patch that ends a VMI with its node; whoever holds an older epoch is not its owner any more."""
     node = op.spec.node_name
     why = Condition(False, NODE_FENCED, f"node {node} is off ({op.metadata.name}: {proof.message})")
@@ -85,7 +85,7 @@ def fail(vmi: VirtualMachineInstance, op: FenceOperation, proof: FenceProof, now
     return {
         "metadata": {
             "resourceVersion": vmi.metadata.resource_version,
-            "annotations": {OWNER_EPOCH: str(epoch(vmi.metadata.annotations) + 1)},
+            "annotations": {OWNER_EPOCH: str(raised)},
         },
         "status": {
             "phase": "Failed",

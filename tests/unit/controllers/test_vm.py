@@ -8,6 +8,7 @@ from controllers import vm as controller
 from controllers import vm_instance, vm_status
 from controllers.vm import Seen, plan
 from hostler.api import launcher
+from hostler.api.fencing import OWNER_EPOCH
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.runtime.apply import changes
 from hostler.runtime.errors import Forbidden, Terminal
@@ -197,6 +198,13 @@ def test_the_instance_is_kubevirts() -> None:
     assert set(meta["finalizers"]) == {launcher.VMI_FINALIZER, launcher.VM_FINALIZER}
     assert meta["ownerReferences"][0]["uid"] == "uid-web"
     assert body["status"]["phase"] == "Pending"
+
+
+def test_the_instance_carries_its_owners_epoch() -> None:
+    """Raised on the VM when the node of an earlier instance was fenced."""
+    fenced = vm(annotations={OWNER_EPOCH: "3"})
+    assert create_of(fenced)["metadata"]["annotations"][OWNER_EPOCH] == "3"
+    assert OWNER_EPOCH not in create_of(vm())["metadata"]["annotations"]
 
 
 def nic(**binding: Any) -> dict[str, Any]:

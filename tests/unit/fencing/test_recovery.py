@@ -98,7 +98,7 @@ def test_which_guests_are_lost(seen, expected):
 
 
 def test_a_guest_ends_with_its_node():
-    patch = recovery.fail(vmi(**{OWNER_EPOCH: "4"}), OP, PROOF, NOON)
+    patch = recovery.fail(vmi(**{OWNER_EPOCH: "4"}), OP, PROOF, 5, NOON)
     assert patch["metadata"] == {"resourceVersion": "5", "annotations": {OWNER_EPOCH: "5"}}
     status = patch["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "NodeFenced")

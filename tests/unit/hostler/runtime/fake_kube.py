@@ -176,13 +176,15 @@ def merge(old: Any, patch: Any) -> Any:
 
 
 def selected(obj: Raw, namespace: str | None, labels: str, fields: str) -> bool:
-    """Equality selectors only."""
+    """Equality, and the existence of a label."""
     meta = obj["metadata"]
-    pairs = [part.split("=", 1) for part in labels.split(",") if part]
+    pairs = [part.split("=", 1) for part in labels.split(",") if "=" in part]
+    keys = [part for part in labels.split(",") if part and "=" not in part]
     named = [part.split("=", 1) for part in fields.split(",") if part]
     return (
         (namespace is None or meta["namespace"] == namespace)
         and all(meta.get("labels", {}).get(key) == value for key, value in pairs)
+        and all(key in meta.get("labels", {}) for key in keys)
         and all(field(obj, key) == value for key, value in named)
     )
 
