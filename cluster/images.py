@@ -51,6 +51,7 @@ IMAGES = {
                 "fencing",
                 "gateway",
                 "launcher",
+                "migration",
                 "v2v",
                 "pyproject.toml",
                 "uv.lock",

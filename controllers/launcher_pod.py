@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from controllers import launcher_volumes
+from controllers import launcher_volumes, migratable
 from controllers.launcher_volumes import Claims, Storage
 from controllers.probes import probes
 from controllers.resources import resources
@@ -36,7 +36,9 @@ def pod_name(vmi: VirtualMachineInstance) -> str:
 def manifest(vmi: VirtualMachineInstance, claims: Claims, settings: ManagerSettings) -> Raw:
     """The whole Pod; Terminal if the VMI cannot be run as it is."""
     storage = launcher_volumes.storage(vmi, claims)
-    return {"metadata": metadata(vmi), "spec": pod_spec(vmi, storage, settings)}
+    meta = metadata(vmi)
+    meta["annotations"][launcher.MIGRATABLE] = migratable.verdict(vmi, claims)
+    return {"metadata": meta, "spec": pod_spec(vmi, storage, settings)}
 
 
 def metadata(vmi: VirtualMachineInstance) -> Raw:

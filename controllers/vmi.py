@@ -18,7 +18,7 @@ from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmi_status import VirtualMachineInstanceCondition
 from hostler.api.meta import Resource
 from hostler.api.objects import PersistentVolumeClaim, Pod
-from hostler.runtime import conditions
+from hostler.runtime import conditions, ownership
 from hostler.runtime.conditions import Condition
 from hostler.runtime.errors import Terminal
 from hostler.runtime.plan import Controller, Create, Delete, Event, Failure, Patch, Plan
@@ -32,6 +32,8 @@ NOT_RUNNING = Condition(False, "GuestNotRunning", "Guest VM is not reported as r
 TERMINATING = Condition(False, "PodTerminating", "virt-launcher pod is terminating")
 NO_POD = Condition(False, "PodNotExists", "virt-launcher pod no longer exists")
 NODE_SILENT = Condition(False, "PodNotReady", "the node does not report that the virt-launcher pod is ready")
+MOVED = "Migrated"  # PID 1's word for a guest that went to another pod: the hand-over follows
+LOST = Condition(False, "MigrationTargetLost", "the guest left for a pod that ended before it could run there")
 
 # waiting reasons that do not pass of themselves, or not soon
 STUCK = (
@@ -107,7 +109,7 @@ def plan(vmi: VirtualMachineInstance, seen: Seen, now: datetime, settings: Manag
         return Plan((guard(vmi, now),))
     if phase(vmi) in FINAL:
         return Plan(delete(pod for pod in seen.pods if not pod.finished))
-    if seen.pods:
+    if any(ownership.owns(pod, vmi) for pod in seen.pods):
         return follow(vmi, seen.pods, now, settings)
     if phase(vmi) in BEFORE_POD:
         return starting(vmi, seen, now, settings)
@@ -115,10 +117,15 @@ def plan(vmi: VirtualMachineInstance, seen: Seen, now: datetime, settings: Manag
 
 
 def follow(vmi: VirtualMachineInstance, pods: tuple[Pod, ...], now: datetime, settings: ManagerSettings) -> Plan:
-    """The phase by the pod."""
-    pod = min(pods, key=lambda pod: (pod.finished, pod.metadata.deletion_timestamp is not None))
+    """The phase by the pod that owns the guest; what is in others is of no interest before it moves there."""
+    owners = [pod for pod in pods if ownership.owns(pod, vmi)]
+    pod = min(owners, key=lambda pod: (pod.finished, pod.metadata.deletion_timestamp is not None))
     if pod.finished:
-        return finish(vmi, pod.status.phase, last_words(pod), now)
+        how = last_words(pod)
+        if how.why.reason == MOVED:
+            awaited = ownership.moving(vmi) and any(not each.finished for each in pods)
+            return Plan() if awaited else finish(vmi, "Failed", LastWords(LOST), now)
+        return finish(vmi, pod.status.phase, how, now)
     if phase(vmi) in BEFORE_GUEST:
         return scheduling(vmi, pod, now, settings)
     return running(vmi, pod, now)

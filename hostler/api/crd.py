@@ -17,12 +17,14 @@ from hostler.api.cdi import DataVolume
 from hostler.api.definition import AGE, READY, SCALE, VMIS, Column, Definition, condition
 from hostler.api.fencing import FenceOperation, NodeFencing
 from hostler.api.imports import ImportPlan, ImportSource
+from hostler.api.kubevirt.migration import VirtualMachineInstanceMigration
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
 from hostler.api.limits import (
     DATA_VOLUME_LIMITS,
     LIMITS,
+    MIGRATION_LIMITS,
     MINIMUM,
     REPLICA_SET_LIMITS,
     VIRTUAL_MACHINE_LIMITS,
@@ -37,6 +39,7 @@ from hostler.api.rules import (
     fencing,
     imports,
     machine,
+    migration,
     network,
     placement,
     replicaset,
@@ -104,6 +107,18 @@ DEFINITIONS = (
         rules=replicaset.RULES,
         limits=REPLICA_SET_LIMITS,
         defaults={"spec.replicas": 1},
+    ),
+    Definition(
+        VirtualMachineInstanceMigration,
+        ("vmim", "vmims"),
+        (
+            Column("Phase", ".status.phase", description="The current phase of VM instance migration"),
+            Column("VMI", ".spec.vmiName", description="The name of the VMI to perform the migration on"),
+        ),
+        {"status": {}},
+        spec=None,
+        rules=migration.RULES,
+        limits=MIGRATION_LIMITS,
     ),
     Definition(
         DataVolume,

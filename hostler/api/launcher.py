@@ -3,6 +3,7 @@
 Names that KubeVirt's tools look for are KubeVirt's; the rest are ours.
 """
 
+import json
 from base64 import b64encode
 from typing import Annotated, Literal
 
@@ -29,6 +30,18 @@ PORTS = "hostler.io/outcome-ports"  # annotation on a VMI: "true" gives the gues
 EXIT_PORT = "io.hostler.exit.0"  # the last line is the exit code
 RESULT_PORT = "io.hostler.result.0"  # the last RESULT_LIMIT bytes are the result
 RESULT_LIMIT = 3584
+# live migration (KubeVirt's names, but for those of hostler.io)
+MIGRATION_FINALIZER = "kubevirt.io/migrationJobFinalize"
+MIGRATION_VMI = "kubevirt.io/vmi-name"  # label on a migration: whom it moves
+MIGRATION_UID = "kubevirt.io/migrationJobUID"  # label on a pod that a guest moves into, or moved into: UID of the move
+MIGRATION_NAME = "kubevirt.io/migrationJobName"  # annotation beside it
+TARGET_NODE = "kubevirt.io/migrationTargetNodeName"  # label on the VMI while it moves
+EVACUATION = "kubevirt.io/evacuationMigration"  # annotation on a migration: the node that is to be empty
+MIGRATABLE = "hostler.io/live-migratable"  # annotation on a launcher pod: "True", or "REASON: why not"
+OWNER_EPOCH = "hostler.io/owner-epoch"  # annotation on the VMI and its pods: the guest runs where they agree
+TARGET_EPOCH = "hostler.io/target-epoch"  # annotation on a VMI that moves: its epoch after the hand-over
+PROGRESS = "hostler.io/migration-progress"  # annotation on a VMI that moves: JSON of bytes, for people who wait
+MIGRATION_PORTS = (49152, 49153)  # in the target pod: memory and disks; KubeVirt's
 
 # device plugin resources
 KVM = "devices.kubevirt.io/kvm"
@@ -49,6 +62,7 @@ SERIAL_LOG = f"{PRIVATE}/serial.fifo"  # PID 1 copies it to its standard output:
 EXIT_FIFO = f"{PRIVATE}/exit.fifo"  # what the guest writes to its port EXIT_PORT; PID 1 reads it
 RESULT_FIFO = f"{PRIVATE}/result.fifo"
 VNC_SOCKET = f"{PRIVATE}/virt-vnc"
+PKI = f"{PRIVATE}/pki"  # certificates of one migration; the agents write them
 GUEST_AGENT_SOCKET = f"{PRIVATE}/guest-agent"
 DISKS_VOLUME = "disks"  # emptyDir: overlays, empty disks, cloud-init images
 DISKS = "/var/run/hostler/disks"
@@ -70,6 +84,15 @@ BRIDGE = "k6t-eth0"
 def domain_name(namespace: str, name: str) -> str:
     """libvirt's name for the domain of a VMI, as KubeVirt spells it."""
     return f"{namespace}_{name}"
+
+
+def ending_reason(message: str) -> str:
+    """Why the guest ended, by the pod's termination log; "" if PID 1 did not write that. A tenant may have."""
+    try:
+        reason = json.loads(message.partition("\n")[0])["reason"]
+    except (ValueError, TypeError, KeyError):
+        return ""
+    return reason if isinstance(reason, str) else ""
 
 
 def disk_path(volume: str) -> str:

@@ -104,6 +104,12 @@ REPLICA_SET_LIMITS = TEMPLATE_LIMITS | {
     "spec.selector.matchExpressions[].values": WORD,
     "spec.selector.matchExpressions[].values[]": NAME,
 }
+MIGRATION_LIMITS = {
+    "spec.addedNodeSelector": WORD,
+    "spec.addedNodeSelector{}": NAME,
+    "spec.priority": WORD,
+    "spec.vmiName": NAME,
+}
 VIRTUAL_MACHINE_LIMITS = TEMPLATE_LIMITS | {
     "spec.dataVolumeTemplates": WORD,
     "spec.dataVolumeTemplates[].metadata.name": NAME,

@@ -70,7 +70,6 @@ volumes[].sysprep
 
 # Fields of which some values are carried out: the CEL that is true of those.
 ONLY = {
-    "evictionStrategy": "self == 'None'",
     "domain.ioThreadsPolicy": "self != 'supplementalPool'",
     "domain.devices.interfaces[].state": "self != 'absent'",
 }

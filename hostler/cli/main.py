@@ -14,6 +14,7 @@ from hostler.cli import (
     guestosinfo,
     hardware,
     image_upload,
+    migrate,
     power,
     rollout,
     ssh,
@@ -34,6 +35,8 @@ app.command()(up.up)
 app.command("tour")(tour.run)
 cluster.app.command()(hardware.bmc)
 cluster.app.command()(hardware.node)
+app.command("migrate")(migrate.migrate)
+app.command("migrate-cancel")(migrate.migrate_cancel)
 app.add_typer(cluster.app, name="cluster")
 app.add_typer(fence.app, name="fence")
 app.add_typer(rollout.app, name="rollout")

@@ -7,7 +7,7 @@ lease for its whole duration after a clean exit, and loads the client's models f
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from hostler.api.objects import Lease
@@ -133,6 +133,23 @@ class Election:
 
     def _spec(self) -> Raw:
         return {"holderIdentity": self._identity, "leaseDurationSeconds": int(self._duration), "renewTime": _now()}
+
+
+async def lead(election: Election, work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work while leading; when it ends, or the lease is lost, so does this."""
+    await election.acquire()
+    task = asyncio.ensure_future(work())
+    keep = asyncio.create_task(election.keep(), name="lease")
+    try:
+        done, _ = await asyncio.wait((task, keep), return_when=asyncio.FIRST_COMPLETED)
+        for each in done:
+            each.result()
+    finally:
+        for each in (task, keep):
+            each.cancel()
+        # nobody else may lead before the last write of ours is over
+        await asyncio.gather(task, keep, return_exceptions=True)
+        await election.release()
 
 
 def _now() -> str:

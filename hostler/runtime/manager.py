@@ -10,17 +10,25 @@ from hostler.runtime.loop import Loop
 from hostler.runtime.plan import AnyController
 from hostler.runtime.protocol import Kind, Kube
 from hostler.runtime.reflector import Reflector
-from hostler.runtime.store import Store
+from hostler.runtime.store import Listener, Store
 
 log = logging.getLogger(__name__)
 
 
-async def manage(
-    kube: Kube, controllers: Iterable[AnyController], reporter: str, identity: str, sender: Sender | None = None
+async def manage(  # noqa: PLR0913 - what a process is made of
+    kube: Kube,
+    controllers: Iterable[AnyController],
+    reporter: str,
+    identity: str,
+    sender: Sender | None = None,
+    *,
+    listeners: Iterable[Listener] = (),
 ) -> None:
-    """Until cancelled; if any part fails, all end."""
+    """Until cancelled; if any part fails, all end. Listeners hear of every change, for what they count."""
     controllers = tuple(controllers)
     store = Store(shared=[controller.parent for controller in controllers])
+    for listener in listeners:
+        store.subscribe(listener)
     recorder = Recorder(kube, reporter, identity)
     loops = [Loop(controller, store, Applier(kube, store, recorder, sender=sender)) for controller in controllers]
     reflectors = [Reflector(kube, kind, store, labels=labels) for kind, labels in watched(controllers).items()]

@@ -14,7 +14,7 @@ import kopf
 from prometheus_client import start_http_server
 
 from hostler.runtime import kube, logs
-from hostler.runtime.lease import Election
+from hostler.runtime.lease import Election, lead
 from hostler.runtime.loop import Heartbeat
 from hostler.runtime.protocol import Kube
 from hostler.runtime.settings import Settings
@@ -83,19 +83,7 @@ class Shell:
 
     async def _work_while_leading(self, lease: str) -> None:
         election = Election(self._kube, self._settings.namespace, lease, self._identity)
-        await election.acquire()
-        work = asyncio.ensure_future(self._work(self._kube, self._identity))
-        keep = asyncio.create_task(election.keep(), name="lease")
-        try:
-            done, _ = await asyncio.wait((work, keep), return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in (work, keep):
-                task.cancel()
-            # nobody else may lead before the last write of ours is over
-            await asyncio.gather(work, keep, return_exceptions=True)
-            await election.release()
+        await lead(election, lambda: self._work(self._kube, self._identity))
 
     async def _cleanup(self, **_: Any) -> None:
         self._task.cancel()

@@ -1,12 +1,14 @@
 """The node's agent: a caretaker for each launcher pod, the node's heartbeat, its devices."""
 
 import asyncio
+from collections.abc import Callable
 
 from hostler.api import launcher
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.meta import Resource
+from hostler.runtime.agents import PORT, Agents
 from hostler.runtime.events import Recorder
-from hostler.runtime.protocol import Kind, Kube
+from hostler.runtime.protocol import Kind, Kube, Raw
 from hostler.runtime.reflector import Reflector
 from hostler.runtime.store import Store
 from hostler.runtime.tls import Credentials
@@ -14,15 +16,33 @@ from launcher.agent import deviceplugin, heartbeat, kvm, metrics, nodelease, rea
 from launcher.agent.caretaker import Caretaker
 from launcher.agent.ground import Ground, Node
 from launcher.agent.guests import Running
+from launcher.agent.migration.peers import OtherAgents, topic
+from launcher.agent.migration.tunnel import Inbox
+from launcher.agent.migration.ways import Ways
 from launcher.agent.pods import LauncherPod
-from launcher.agent.reporter import Reporter
+from launcher.agent.reporter import Reporter, read
 from launcher.agent.settings import AgentSettings
+
+
+class Passing:
+    """Where the VMIs' reflectors put what they see. Nothing is kept: a VMI leaves a node, and may come back."""
+
+    def __init__(self, heard: Callable[[Kind, Resource | None, Resource | None], None]) -> None:
+        self._heard = heard
+
+    def observe(self, kind: Kind, raw: Raw) -> None:
+        self._heard(kind, None, read(raw))
+
+    def forget(self, kind: Kind, raw: Raw) -> None: ...
+
+    def prune(self, kind: Kind, uids: set[str], version: str) -> None: ...
 
 
 class Agent:
     """Listens to a store of this node's launcher pods and VMIs, and keeps a caretaker for each pod."""
 
-    def __init__(self, kube: Kube, ground: Ground, recorder: Recorder, node: str) -> None:
+    def __init__(self, kube: Kube, ground: Ground, recorder: Recorder, node: str, ways: Ways | None = None) -> None:
+        self._ways = ways or Ways()
         self._kube = kube
         self._ground = ground
         self._recorder = recorder
@@ -59,7 +79,7 @@ class Agent:
             known[0].saw_pod(pod)
             return
         reporter = Reporter(self._kube, self._recorder, self._node, pod)
-        caretaker = Caretaker(reporter, self._ground)
+        caretaker = Caretaker(reporter, self._ground, self._ways)
         task = asyncio.create_task(caretaker.run(), name=pod.metadata.name)
         self._tasks[pod.metadata.uid] = caretaker, task
         metrics.LAUNCHERS.set(len(self._tasks))
@@ -80,20 +100,26 @@ def controller(pod: LauncherPod) -> str:
 async def run(kube: Kube, identity: str, settings: AgentSettings) -> None:
     """Until cancelled, or until one of the parts ends, which none may."""
     recorder = Recorder(kube, "hostler-agent", identity)
-    agent = Agent(kube, Node(settings.pods), recorder, settings.node_name)
+    credentials = Credentials(kube, settings.namespace, "agent", mutual=True)
+    others = Agents(kube, credentials, settings.port or PORT)
+    ways = Ways(OtherAgents(others) if settings.port else None, Inbox(), settings.address)
+    agent = Agent(kube, Node(settings.pods), recorder, settings.node_name, ways)
     store = Store()
     store.subscribe(agent.heard)
     selected = f"{launcher.APP_LABEL}={launcher.APP_VALUE}"
     pods = Reflector(kube, LauncherPod, store, labels=selected, fields=f"spec.nodeName={settings.node_name}")
-    vmis = Reflector(kube, VirtualMachineInstance, store, labels=f"{launcher.NODE_NAME}={settings.node_name}")
+    passing = Passing(agent.heard)
+    vmis = Reflector(kube, VirtualMachineInstance, passing, labels=f"{launcher.NODE_NAME}={settings.node_name}")
+    coming = Reflector(kube, VirtualMachineInstance, passing, labels=f"{launcher.TARGET_NODE}={settings.node_name}")
     try:
         async with asyncio.TaskGroup() as parts:
             parts.create_task(pods.run(), name="pods")
             parts.create_task(vmis.run(), name="vmis")
+            parts.create_task(coming.run(), name="vmis that come")
             parts.create_task(recorder.run(), name="events")
             parts.create_task(heartbeat.beat(kube, settings.node_name), name="node")
             if settings.port:
-                parts.create_task(listen(kube, agent, settings), name="server")
+                parts.create_task(listen(agent, credentials, ways.inbox, settings.port), name="server")
             if settings.node_lease:
                 boot = nodelease.boot_id(settings.boot_id_file)
                 lease = nodelease.keep(kube, settings.namespace, settings.node_name, boot)
@@ -104,13 +130,13 @@ async def run(kube: Kube, identity: str, settings: AgentSettings) -> None:
             parts.create_task(ready, name="readiness")
     finally:
         await agent.close()
+        await others.close()
 
 
-async def listen(kube: Kube, agent: Agent, settings: AgentSettings) -> None:
+async def listen(agent: Agent, credentials: Credentials, inbox: Inbox, port: int) -> None:
     """Answer our other processes as soon as this one has a certificate."""
-    credentials = Credentials(kube, settings.namespace, "agent", mutual=True)
     await credentials.load()
-    runner = await server.serve(agent, credentials, routes.TOPICS, settings.port)
+    runner = await server.serve(agent, credentials, (*routes.TOPICS, topic(inbox)), port)
     try:
         await credentials.keep()
     finally:

@@ -13,14 +13,18 @@ from typing import NoReturn
 
 from hostler.api import launcher
 from hostler.api.kubevirt.vmi import VirtualMachineInstance, VirtualMachineInstanceSpec
+from hostler.runtime import ownership
 from hostler.runtime.errors import ApiError, Error, Retry, Terminal
 from hostler.runtime.pace import TokenBucket
 from hostler.runtime.reflector import back_off
-from launcher.agent import metrics, network
+from launcher.agent import controls, metrics, network
 from launcher.agent.facts import Domain, Guest
 from launcher.agent.ground import Ground
 from launcher.agent.guests import Running
 from launcher.agent.hypervisor import Hypervisor
+from launcher.agent.migration import marks, target
+from launcher.agent.migration.source import Source
+from launcher.agent.migration.ways import Ways
 from launcher.agent.places import Place
 from launcher.agent.pods import LauncherPod, too_late
 from launcher.agent.reporter import Reporter
@@ -41,8 +45,9 @@ log = logging.getLogger(__name__)
 class Caretaker:
     """One launcher pod; `news` is set when the pod, its VMI or its guest has changed."""
 
-    def __init__(self, reporter: Reporter, ground: Ground) -> None:
+    def __init__(self, reporter: Reporter, ground: Ground, ways: Ways | None = None) -> None:
         self.reporter = reporter
+        self._ways = ways or Ways()
         self.news = asyncio.Event()
         self.guest: Running | None = None  # while it runs and its libvirtd answers
         self._ground = ground
@@ -99,6 +104,8 @@ class Caretaker:
             one = await self._ground.connect(place, self._worker)
             held.callback(one.close)
             vmi = await self.reporter.look()
+            if not ownership.owns(self.pod, vmi):
+                await self._receive(held, place, one)  # until the connection breaks
             domain = await self._own(one)
             self._step("libvirtd answers", found=bool(domain))
             if domain is None and (why := "a guest ran already" if self._started else too_late(self.pod, vmi)):
@@ -112,7 +119,44 @@ class Caretaker:
                 if domain is None:  # a guest that runs is no worse for our trouble
                     await self.reporter.trouble(str(error))
                 raise
+            await self._arrive(one, vmi)
             await self._follow(one, net, place, vmi.spec)
+
+    async def _receive(self, held: AsyncExitStack, place: Place, one: Hypervisor) -> None:
+        """The guest runs in another pod yet: be ready for it, and let it run once it is ours."""
+        vmi = await target.named(self.reporter, self.news)
+        state = marks.coming(self.pod, vmi)
+        net = await self._net(held, place, vmi)
+        self._step("network is ready for a guest that comes")
+        if state is not None:
+            async with target.expected(self._ways, self._ground, self.pod, place, state.migration_uid or ""):
+                await self.reporter.write(lambda vmi: marks.prepared(vmi, self.pod, self._ways.address))
+                vmi = await target.owned(self.reporter, self.news)
+        await self._arrive(one, vmi)
+        await self._follow(one, net, place, vmi.spec)
+
+    async def _arrive(self, one: Hypervisor, vmi: VirtualMachineInstance) -> None:
+        """Let a guest run that came stopped; also if an earlier life of this agent did not come to that."""
+        if not marks.came(self.pod, vmi):
+            return
+        domain = await self._own(one)
+        if domain is not None and domain.state == "paused":
+            await one.control(domain.name, controls.unpause)
+            self._step("the guest has moved in")
+
+    async def _leave(self, place: Place, one: Hypervisor) -> bool:
+        """Move the guest away, if it is to; whether it was tried."""
+        vmi = self.reporter.vmi
+        state = marks.leaving(self.pod, vmi) if vmi else None
+        if state is None or self._ways.peers is None:
+            return False
+        self.guest = None  # nobody is to pause or reboot it on its way
+        outcome = await Source(self.reporter, self._ground, self._ways.peers, place, one).run(state)
+        if outcome != "stayed":
+            raise Retry(
+                LOOK, "the guest has moved away" if outcome == "moved" else "the guest has left; PID 1 says how"
+            )
+        return True
 
     async def _find(self) -> Place:
         while True:
@@ -172,6 +216,8 @@ class Caretaker:
                 # PID 1 sees the end, too, and ends the pod; its verdict is what the manager reports
                 raise Retry(LOOK, "the guest has ended")
             self._started = True
+            if await self._leave(place, one):
+                continue
             self.guest = Running(self.pod, domain.name, one, place, net, spec)
             if not domain.agent:
                 guest = None

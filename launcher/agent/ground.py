@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
+from hostler.api import launcher
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from launcher.agent import dhcp, guestnet, hypervisor, netadmin, places
 from launcher.agent.hypervisor import Hypervisor
@@ -32,6 +33,10 @@ class Ground(Protocol):
 
     async def connect(self, place: Place, worker: Worker) -> Hypervisor: ...
 
+    def private(self, uid: str) -> int:
+        """A descriptor of the pod's private folder, which its tenant can write."""
+        ...
+
     def open_devices(self, place: Place, pod: LauncherPod) -> None:
         """Let the launcher use its device nodes."""
         ...
@@ -56,6 +61,9 @@ class Node:
 
     async def connect(self, place: Place, worker: Worker) -> Hypervisor:
         return await hypervisor.connect(place.uri, worker)
+
+    def private(self, uid: str) -> int:
+        return places.walk_from(self._pods, uid, *places.EMPTY_DIR, launcher.PRIVATE_VOLUME)
 
     def open_devices(self, place: Place, pod: LauncherPod) -> None:
         claims = tuple(tuple(device.device_path.strip("/").split("/")) for device in pod.compute.volume_devices)

@@ -87,6 +87,9 @@ def tap_lines(seen: Mapping[str, Link], pod: Uplink) -> Iterator[str]:
     yield f"link set {launcher.TAP} mtu {pod.mtu} master {launcher.BRIDGE} up"
 
 
+# a guest that moves into the pod comes by these ports, to QEMU; they cannot be the guest's
+KEPT = f"tcp dport {launcher.MIGRATION_PORTS[0]}-{launcher.MIGRATION_PORTS[1]} accept"
+
 DHCP_STAYS_INSIDE = f"""
 table bridge {TABLE} {{}}
 delete table bridge {TABLE}
@@ -116,6 +119,7 @@ delete table ip {TABLE}
 table ip {TABLE} {{
     chain prerouting {{
         type nat hook prerouting priority -100
+        {KEPT}
         {inbound}
     }}
     chain output {{

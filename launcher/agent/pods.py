@@ -5,6 +5,7 @@ from pydantic import Field
 from hostler.api import launcher
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.meta import Model, Quantity, Resource, Time
+from hostler.runtime import ownership
 
 FINAL = ("Succeeded", "Failed")
 
@@ -81,16 +82,22 @@ class LauncherPod(Resource):
 def stranger(pod: LauncherPod, vmi: VirtualMachineInstance, node: str) -> str:
     """Why this pod is not the one that runs the VMI; "" if it is."""
     owner = pod.metadata.controller
-    if owner is None or owner.uid != vmi.metadata.uid:
-        return "the pod belongs to another VMI of that name"
     status = vmi.status
-    if status is not None and status.node_name not in (None, "", node):
-        return f"the VMI runs on node {status.node_name}"
-    if status is not None and any(uid != pod.metadata.uid for uid in status.active_pods):
-        return "the VMI runs in another pod"
-    if pod.spec.host_network:
-        return "the pod is in the node's network"
-    return ""
+    if owner is None or owner.uid != vmi.metadata.uid:
+        why = "the pod belongs to another VMI of that name"
+    elif pod.spec.host_network:
+        why = "the pod is in the node's network"
+    elif ownership.epoch(pod) > ownership.epoch(vmi) >= 0:
+        why = ""  # the guest may come into it
+    elif ownership.epoch(pod) < ownership.epoch(vmi):
+        why = "the guest has moved to another pod"
+    elif status is not None and status.node_name not in (None, "", node):
+        why = f"the VMI runs on node {status.node_name}"
+    elif status is not None and status.active_pods and pod.metadata.uid not in status.active_pods:
+        why = "the VMI runs in another pod"
+    else:
+        why = ""
+    return why
 
 
 def too_late(pod: LauncherPod, vmi: VirtualMachineInstance) -> str:

@@ -47,6 +47,11 @@ class Reporter:
         self._vmi = vmi
         return True
 
+    @property
+    def vmi(self) -> VirtualMachineInstance | None:
+        """As it was last seen."""
+        return self._vmi
+
     async def running(self, sight: Sight) -> None:
         """Report a guest that runs."""
         seen = Seen(self.pod, self._node, sight)
@@ -57,6 +62,15 @@ class Reporter:
         written = await self._write(lambda vmi: status.trouble(vmi, message, datetime.now(UTC)))
         if written is not None:
             self._recorder.record(written, Event("SyncFailed", message, "Warning"))
+
+    async def write(self, make: Patcher) -> VirtualMachineInstance | None:
+        """Patch the VMI; `make` is asked again if it changed meanwhile, and may then have nothing to write: None."""
+        return await self._write(make)
+
+    def record(self, event: Event) -> None:
+        """Tell something of the VMI."""
+        if self._vmi is not None:
+            self._recorder.record(self._vmi, event)
 
     async def _get(self) -> VirtualMachineInstance:
         name = self.pod.vmi_name

@@ -19,6 +19,8 @@ class AgentSettings(Settings):
     node_lease: bool = Field(False, description="renew a lease for the node, by which fencing learns of its silence")
     boot_id_file: Path = Field(Path("/proc/sys/kernel/random/boot_id"), description="what tells one boot from another")
 
+    address: str = Field("", description="IP address of this agent, told to those who look where a guest moves")
+
     @property
     def pods(self) -> Path:
         return self.kubelet_dir / "pods"

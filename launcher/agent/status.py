@@ -7,7 +7,7 @@ from typing import Any
 
 from hostler.api import launcher
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
-from hostler.runtime import conditions
+from hostler.runtime import conditions, ownership
 from hostler.runtime.conditions import Condition
 from hostler.runtime.protocol import Raw
 from launcher.agent.facts import Domain, Guest, GuestNic
@@ -57,8 +57,8 @@ def report(vmi: VirtualMachineInstance, seen: Seen, now: datetime) -> Raw:
     domain, guest = seen.sight.domain, seen.sight.guest
     wanted = phase(vmi, seen.pod, now) | {
         "nodeName": seen.node,
-        "activePods": {seen.pod.metadata.uid: seen.node},
-        "conditions": conditions.update(status_of(vmi, "conditions"), wanted_conditions(vmi, domain), now),
+        "activePods": active_pods(vmi, seen),
+        "conditions": conditions.update(status_of(vmi, "conditions"), wanted_conditions(vmi, domain, seen.pod), now),
         "interfaces": interfaces(seen.sight),
         "guestOSInfo": dict(guest.os) if guest else {},
         "volumeStatus": volumes(vmi, domain),
@@ -74,6 +74,12 @@ def report(vmi: VirtualMachineInstance, seen: Seen, now: datetime) -> Raw:
     if vmi.metadata.labels.get(launcher.NODE_NAME) != seen.node:
         patch["metadata"] = {"labels": {launcher.NODE_NAME: seen.node}}
     return patch
+
+
+def active_pods(vmi: VirtualMachineInstance, seen: Seen) -> dict[str, str]:
+    """This pod, and as long as the guest moves, the other one."""
+    others = dict(status_of(vmi, "active_pods") or {}) if ownership.moving(vmi) else {}
+    return others | {seen.pod.metadata.uid: seen.node}
 
 
 def trouble(vmi: VirtualMachineInstance, message: str, now: datetime) -> Raw:
@@ -124,14 +130,17 @@ def phase(vmi: VirtualMachineInstance, pod: LauncherPod, now: datetime) -> Raw:
     return {"phase": "Running", "phaseTransitionTimestamps": listed}
 
 
-def wanted_conditions(vmi: VirtualMachineInstance, domain: Domain) -> Wanted:
+def wanted_conditions(vmi: VirtualMachineInstance, domain: Domain, pod: LauncherPod) -> Wanted:
     paused = domain.state == "paused"
     wanted: Wanted = {
         "Paused": (IO_ERROR if domain.reason == PAUSED_BY_IO_ERROR else PAUSED) if paused else None,
         "AgentConnected": Condition(True) if domain.agent else None,
         "SoftwareEmulation": EMULATED if domain.emulated else None,
+        "LiveMigratable": live_migratable(pod),
         "Synchronized": None,  # what could be wrong before a start is over
     }
+    if vmi.status is None or not vmi.status.evacuation_node_name:
+        wanted["EvictionRequested"] = None  # it has moved
     ready = {each.type: each for each in status_of(vmi, "conditions")}.get("Ready")
     if paused:
         wanted["Ready"] = NOT_RUNNING
@@ -139,6 +148,15 @@ def wanted_conditions(vmi: VirtualMachineInstance, domain: Domain) -> Wanted:
         # other reasons are the manager's: a pod that ends, a node that is silent, a probe
         wanted["Ready"] = Condition(True) if vmi.spec.readiness_probe is None else UNPROBED
     return wanted
+
+
+def live_migratable(pod: LauncherPod) -> Condition | None:
+    """What the manager wrote on the pod when it made it: it knows the claims."""
+    told = pod.metadata.annotations.get(launcher.MIGRATABLE)
+    if told is None:
+        return None
+    reason, _, message = told.partition(": ")
+    return Condition(True) if told == "True" else Condition(False, reason, message[:LONGEST_MESSAGE])
 
 
 def interfaces(sight: Sight) -> list[Raw]:

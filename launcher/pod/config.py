@@ -24,6 +24,7 @@ log_outputs = "4:stderr"
 
 # The pod is the sandbox: libvirt may neither change owners nor make namespaces or cgroups in it.
 # stdio_handler "file": QEMU writes its logs itself, so that no virtlogd is needed.
+# The folder of certificates must be there when libvirtd starts; the node's agent fills it for each move.
 QEMU = """\
 security_driver = "none"
 dynamic_ownership = 0
@@ -32,6 +33,8 @@ namespaces = [ ]
 cgroup_controllers = [ ]
 stdio_handler = "file"
 max_core = 0
+migrate_tls_x509_cert_dir = "{pki}"
+migrate_tls_x509_verify = 1
 """
 
 # What QEMU can do was asked when the image was made (images/hostler-launcher); it takes libvirtd 0.4 s to ask again.
@@ -43,10 +46,10 @@ LIBVIRT = ("/usr/sbin/libvirtd", "/usr/lib/x86_64-linux-gnu/libvirt/connection-d
 def write(places: Places) -> None:
     """Write both files and make the folders of the session."""
     folder = Path(places.config, "libvirt")
-    for needed in (folder, Path(places.cache), Path(places.private, "data")):
+    for needed in (folder, Path(places.cache), Path(places.private, "data"), Path(places.pki)):
         needed.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.joinpath("libvirtd.conf").write_text(LIBVIRTD.format(host=new_uuid()))
-    folder.joinpath("qemu.conf").write_text(QEMU)
+    folder.joinpath("qemu.conf").write_text(QEMU.replace("{pki}", places.pki))
     remember(Path(places.known), Path(places.cache, "libvirt", "qemu", "cache", "capabilities"))
 
 

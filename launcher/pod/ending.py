@@ -23,6 +23,7 @@ VERDICTS: dict[str, Verdict] = {
     "crashed": (1, "Crashed", "QEMU ended unexpectedly"),
     "destroyed": (1, "Destroyed", "the guest was destroyed"),
 }
+MOVED = VERDICTS["migrated"]
 PANICKED: Verdict = (1, "Panicked", "the guest's kernel panicked")
 STOPPED: Verdict = (0, "Destroyed", "the guest did not shut down in time and was destroyed")
 FAILED = "failed"

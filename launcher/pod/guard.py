@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from .console import Console
 from .daemon import GIVE_UP, Daemon, spawn
-from .ending import STOPPED, Ending, Verdict
+from .ending import MOVED, STOPPED, Ending, Verdict
 from .outcome import Outcome
 from .places import Places
 
@@ -19,6 +19,7 @@ ASK_AGAIN = 5.0  # seconds between two presses of the ACPI power button
 MERCY = 5.0  # seconds that libvirt gets to destroy the guest before we kill QEMU ourselves
 LAST = 2.0  # seconds from there to our own end
 TERMINATION_LOG = 4096  # bytes that the kubelet reads, from the end
+LINGER = 2.0  # seconds that libvirtd gets, after the guest has moved away, to tell so who asked for it
 GLANCE = 0.02  # seconds between two looks whether libvirtd is there, at the start only
 
 LIBVIRT_FAILED: Verdict = (1, "LibvirtFailed", f"libvirtd ended {GIVE_UP} times in a row")
@@ -47,6 +48,7 @@ class Guard:
         self.warm = False
         self.asked = False  # whether we were told to end the guest
         self.plan: list[tuple[float, str]] = []  # then: when to do what
+        self.moved: tuple[float, Verdict] | None = None  # the guest has moved away: when to end, and how
 
     def run(self) -> tuple[Verdict, int | None, str]:
         """Guard the guest; its verdict, and the exit code and the result that it left."""
@@ -98,6 +100,7 @@ class Guard:
         due += [] if self.warm else [now + GLANCE]
         due += [self.plan[0][0]] if self.plan else []
         due += [self.ending.due] if self.ending.dead else []
+        due += [self.moved[0]] if self.moved else []
         return max(1, int((min(due) - now) * 1000) + 1) if due else None
 
     def hear(self, signals: bytes) -> None:
@@ -125,16 +128,31 @@ class Guard:
 
     def step(self, now: float) -> Verdict | None:
         """Do what is due; the verdict if it is over."""
-        if self.ending.dead and now >= self.ending.due and (found := self.ending.look(now, self.asked)):
-            return found
-        if self.asked and self.ending.gone():
-            return self.ending.look(now, self.asked) or NO_GUEST
+        if self.moved:
+            return self.moved[1] if now >= self.moved[0] else None
+        if found := self.over(now):
+            return self.linger(now, found)
         if self.daemon.hopeless and self.ending.gone():
             return LIBVIRT_FAILED
         self.daemon.keep(now)
         self.warm_up()
         if self.plan and now >= self.plan[0][0]:
             return self.act(self.plan.pop(0)[1])
+        return None
+
+    def over(self, now: float) -> Verdict | None:
+        """How the guest has ended, if it has."""
+        if self.ending.dead and now >= self.ending.due and (found := self.ending.look(now, self.asked)):
+            return found
+        if self.asked and self.ending.gone():
+            return self.ending.look(now, self.asked) or NO_GUEST
+        return None
+
+    def linger(self, now: float, found: Verdict) -> Verdict | None:
+        """The verdict, at once, unless the guest has moved: then libvirtd still owes its answer."""
+        if found != MOVED:
+            return found
+        self.moved = now + LINGER, found
         return None
 
     def warm_up(self) -> None:

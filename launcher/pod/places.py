@@ -11,6 +11,7 @@ class Places:
         self.claims = f"{root}/var/run/kubevirt-private/vmi-disks"
         self.secrets = f"{root}/var/run/hostler/secrets"
         self.termination_log = f"{root}/dev/termination-log"
+        self.pki = f"{self.private}/pki"  # certificates of a live migration
         self.serial_log = f"{self.private}/serial.fifo"
         self.exit_fifo = f"{self.private}/exit.fifo"
         self.result_fifo = f"{self.private}/result.fifo"

@@ -696,9 +696,9 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     (
         "value that is not carried out yet",
-        {"evictionStrategy": "LiveMigrate"},
-        "evictionStrategy",
-        "SPEC.evictionStrategy: not supported by hostler",
+        {"domain.ioThreadsPolicy": "supplementalPool"},
+        "domain.ioThreadsPolicy",
+        "SPEC.domain.ioThreadsPolicy: not supported by hostler",
     ),
 ]
 

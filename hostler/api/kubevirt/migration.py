@@ -1,8 +1,8 @@
-"""The state of a live migration as VMIs report it (kubevirt.io/v1)."""
+"""VirtualMachineInstanceMigration, and the state of a live migration as VMIs report it (kubevirt.io/v1)."""
 
 from pydantic import Field
 
-from hostler.api.meta import Int32, Int64, Model, Quantity, Time
+from hostler.api.meta import Int32, Int64, Model, NullableTime, Quantity, Resource, Time
 
 
 class DowntimeTuningOptions(Model):
@@ -109,3 +109,56 @@ class VirtualMachineInstanceMigrationState(Model):
     target_persistent_state_pvc_name: str | None = Field(None, alias="targetPersistentStatePVCName")
     target_pod: str | None = None
     target_state: VirtualMachineInstanceMigrationTargetState | None = None
+
+
+class VirtualMachineInstanceMigrationSource(Model):
+    connect_url: str = Field(alias="connectURL")
+    migration_id: str = Field(alias="migrationID")
+
+
+class VirtualMachineInstanceMigrationTarget(Model):
+    migration_id: str = Field(alias="migrationID")
+
+
+class VirtualMachineInstanceMigrationSpec(Model):
+    """Which guest is to move, and where it may go."""
+
+    added_node_selector: dict[str, str] = Field(default_factory=dict)
+    priority: str | None = None
+    receive: VirtualMachineInstanceMigrationTarget | None = None
+    send_to: VirtualMachineInstanceMigrationSource | None = None
+    vmi_name: str | None = None
+
+
+class VirtualMachineInstanceMigrationCondition(Model):
+    status: str
+    type: str
+    last_probe_time: NullableTime = None
+    last_transition_time: NullableTime = None
+    message: str | None = None
+    reason: str | None = None
+
+
+class VirtualMachineInstanceMigrationPhaseTransitionTimestamp(Model):
+    phase: str | None = None
+    phase_transition_timestamp: Time | None = None
+
+
+class VirtualMachineInstanceMigrationStatus(Model):
+    conditions: tuple[VirtualMachineInstanceMigrationCondition, ...] = ()
+    migration_state: VirtualMachineInstanceMigrationState | None = None
+    phase: str | None = None
+    phase_transition_timestamps: tuple[VirtualMachineInstanceMigrationPhaseTransitionTimestamp, ...] = Field(
+        (), json_schema_extra={"x-kubernetes-list-type": "atomic"}
+    )
+    synchronization_addresses: tuple[str, ...] = Field((), json_schema_extra={"x-kubernetes-list-type": "atomic"})
+
+
+class VirtualMachineInstanceMigration(Resource):
+    """One move of a running guest to another node."""
+
+    group_version = "kubevirt.io/v1"
+    plural = "virtualmachineinstancemigrations"
+
+    spec: VirtualMachineInstanceMigrationSpec
+    status: VirtualMachineInstanceMigrationStatus | None = None

@@ -54,6 +54,7 @@ def test_names_that_tools_look_for() -> None:
         "note": "x",
         "kubevirt.io/domain": "web",
         "kubectl.kubernetes.io/default-container": "compute",
+        "hostler.io/live-migratable": "True",
     }
     (owner,) = meta["ownerReferences"]
     assert (owner["kind"], owner["uid"], owner["controller"]) == ("VirtualMachineInstance", "uid-web", True)

@@ -256,3 +256,47 @@ def test_one_vmi_has_one_pod_name() -> None:
     (same,) = plan_of(vmi(labels={"more": "labels"})).actions
     assert isinstance(same, Create)
     assert same.body["metadata"]["name"] == one.body["metadata"]["name"]
+
+
+MOVING = {"migrationState": {"migrationUid": "uid-go", "targetNode": "node-2"}}
+
+
+def moving(**status: Any) -> Any:
+    seen = vmi(phase="Running", ready=True)
+    raw = seen.model_dump(by_alias=True, exclude_unset=True)
+    raw["status"] |= status
+    return type(seen).read(raw)
+
+
+def other(phase: str = "Running", epoch: str = "1") -> Any:
+    return pod(phase=phase, uid="uid-other", annotations={launcher.OWNER_EPOCH: epoch})
+
+
+LEFT = {"reason": "Migrated", "message": "the guest moved to another node"}
+
+
+@pytest.mark.parametrize(
+    ("seen", "pods", "phase"),
+    [
+        pytest.param(moving(**MOVING), [pod(), other()], None, id="the target of a move is not the guest's pod"),
+        pytest.param(moving(**MOVING), [pod(), other("Failed")], None, id="nor is its end the guest's"),
+        pytest.param(
+            moving(**MOVING), [pod(phase="Succeeded", said=LEFT), other()], None, id="it has left: a hand-over follows"
+        ),
+        pytest.param(
+            moving(**MOVING), [pod(phase="Succeeded", said=LEFT), other("Failed")], "Failed",
+            id="it has left for a pod that is gone",
+        ),
+        pytest.param(moving(), [pod(phase="Succeeded", said=LEFT), other()], "Failed", id="nobody moved it"),
+        pytest.param(moving(**MOVING), [pod(phase="Succeeded"), other()], "Succeeded", id="it has shut itself down"),
+        pytest.param(moving(**MOVING), [other()], "Failed", id="the pod of the guest is gone"),
+    ],
+)  # fmt: skip
+def test_two_pods(seen: Any, pods: list[Any], phase: str | None) -> None:
+    assert (plan_of(seen, *pods).status or {}).get("phase") == phase
+
+
+def test_after_the_hand_over_the_old_pod_is_of_no_interest() -> None:
+    moved = vmi(phase="Running", ready=True, annotations={launcher.OWNER_EPOCH: "1"})
+    assert plan_of(moved, pod(phase="Succeeded", said=LEFT), other()).status is None
+    assert (plan_of(moved, pod(phase="Succeeded", said=LEFT), other("Succeeded")).status or {})["phase"] == "Succeeded"

@@ -1,0 +1,1 @@
+"""Live migration: moves of running guests, evacuation of nodes, and the guard against evictions."""
