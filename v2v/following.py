@@ -29,7 +29,8 @@ def follow(volume: DataVolume, claim: PersistentVolumeClaim, pod: Pod, said: Rep
     own = said if said is not None and said.pod == pod.metadata.uid else None
     if pod.finished or hung(container, own, now):
         note = f"worker pod {pod.metadata.name} {pod.status.reason or 'is silent'}: it is replaced"
-        return Plan((Delete(pod),), events=(Event("WorkerReplaced", note, "Warning"),))
+        told_of = pod.status.phase != "Succeeded"  # that one found nothing to do, or its last word is on its way
+        return Plan((Delete(pod),), events=(Event("WorkerReplaced", note, "Warning"),) if told_of else ())
     restarts = container.restart_count if container else 0
     bound = claim.status.phase == "Bound"
     works = running(pod, container, own)
@@ -135,6 +136,8 @@ def mark(claim: PersistentVolumeClaim | None, *, phase: str, ready: bool) -> tup
     if claim is None:
         return ()
     wanted = {cdi.POD_PHASE: phase, cdi.POD_READY: str(ready).lower()}
+    if phase == cdi.SUCCEEDED:
+        wanted[cdi.POPULATED_FOR] = claim.metadata.name
     if all(claim.metadata.annotations.get(key) == value for key, value in wanted.items()):
         return ()
     return (Patch(claim, {"metadata": {"annotations": wanted}}, "mark"),)

@@ -85,6 +85,7 @@ async def test_import(place: Place, site: Site) -> None:
     assert place.disk("disk") == whole(DISK)
     claim = await place.api.get(PersistentVolumeClaim, place.namespace, "disk")
     assert claim["metadata"]["annotations"]["cdi.kubevirt.io/storage.pod.phase"] == "Succeeded"
+    assert claim["metadata"]["annotations"]["cdi.kubevirt.io/storage.populatedFor"] == "disk"
     assert claim["spec"]["resources"]["requests"]["storage"] == str(9 * MIB)  # 8 MiB and a file system
     while (await place.api.list(Pod, place.namespace))[0]:  # noqa: ASYNC110 - its pod goes
         await asyncio.sleep(0.1)
