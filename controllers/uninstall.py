@@ -9,7 +9,7 @@ import sys
 from pydantic import Field
 from pydantic_settings import CliApp
 
-from hostler.api.apps import VirtualMachineDaemonSet, VirtualMachineDeployment
+from hostler.api.apps import VirtualMachineDaemonSet, VirtualMachineDeployment, VirtualMachineStatefulSet
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
@@ -23,6 +23,7 @@ KINDS: dict[str, Kind] = {
     "vm": VirtualMachine,
     "vmdeploy": VirtualMachineDeployment,
     "vmds": VirtualMachineDaemonSet,
+    "vmsts": VirtualMachineStatefulSet,
     "vmirs": VirtualMachineInstanceReplicaSet,
     "vmi": VirtualMachineInstance,
 }

@@ -294,7 +294,8 @@ def schema(definition: Definition) -> Schema:
         bound(spec, LIMITS)
         floor(spec, MINIMUM)
         for rule in (*VMI_SPEC, *definition.spec_rules):
-            attach(spec, rule.below(definition.spec))
+            if rule not in definition.spec_rules_less:
+                attach(spec, rule.below(definition.spec))
     bound(root, definition.limits)
     for path, value in definition.defaults.items():
         at(root, path)["default"] = value

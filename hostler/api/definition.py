@@ -38,6 +38,7 @@ class Definition:
     spec: str | None = "spec.template.spec"  # where the VMI spec is; None if it has none
     rules: tuple[Rule, ...] = ()  # beside those of every VMI spec; from the root
     spec_rules: tuple[Rule, ...] = machine.COMPLETE
+    spec_rules_less: tuple[Rule, ...] = ()  # of those of every VMI spec, which do not hold here
     limits: dict[str, int] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
     scope: str = "Namespaced"

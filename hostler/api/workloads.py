@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from hostler.api.apps import VirtualMachineDaemonSet, VirtualMachineDeployment
+from hostler.api.apps import VirtualMachineDaemonSet, VirtualMachineDeployment, VirtualMachineStatefulSet
 from hostler.api.definition import AGE, SCALE, Column, Definition
-from hostler.api.limits import REPLICA_SET_LIMITS
-from hostler.api.rules import apps
+from hostler.api.limits import NAME, REPLICA_SET_LIMITS, WORD
+from hostler.api.rules import apps, disks
 
 ROLLING: dict[str, Any] = {"type": "RollingUpdate"}
 SELECTOR = Column("Selector", ".status.labelSelector", priority=1)
@@ -49,6 +49,32 @@ DEFINITIONS = (
         limits=REPLICA_SET_LIMITS,
         defaults={
             "spec.minReadySeconds": 0,
+            "spec.revisionHistoryLimit": 10,
+            "spec.updateStrategy": ROLLING,
+            "spec.updateStrategy.type": "RollingUpdate",
+        },
+    ),
+    Definition(
+        VirtualMachineStatefulSet,
+        ("vmsts", "vmstss"),
+        (Column("Ready", ".status.printable.ready"), AGE, SELECTOR),
+        {"status": {}, "scale": SCALE},
+        rules=apps.STATEFUL_SET_RULES,
+        spec_rules_less=(disks.VOLUME_OF_DISK,),
+        limits=REPLICA_SET_LIMITS
+        | {
+            f"spec.{field}{path}": size
+            for field in ("dataVolumeTemplates", "volumeClaimTemplates")
+            for path, size in {"": WORD, "[].metadata.name": NAME}.items()
+        }
+        | {"spec.serviceName": NAME},
+        defaults={
+            "spec.minReadySeconds": 0,
+            "spec.persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+            "spec.persistentVolumeClaimRetentionPolicy.whenDeleted": "Retain",
+            "spec.persistentVolumeClaimRetentionPolicy.whenScaled": "Retain",
+            "spec.podManagementPolicy": "OrderedReady",
+            "spec.replicas": 1,
             "spec.revisionHistoryLimit": 10,
             "spec.updateStrategy": ROLLING,
             "spec.updateStrategy.type": "RollingUpdate",

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from hostler.api import apps
-from hostler.api.apps import VirtualMachineDaemonSet, VirtualMachineDeployment
+from hostler.api.apps import VirtualMachineDaemonSet, VirtualMachineDeployment, VirtualMachineStatefulSet
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
 from hostler.api.objects import ControllerRevision
 from hostler.runtime.errors import Terminal
@@ -13,7 +13,11 @@ from hostler.runtime.protocol import Kind, Kube, Raw
 
 KINDS: dict[str, Kind] = {
     word: kind
-    for kind, short in ((VirtualMachineDeployment, "vmdeploy"), (VirtualMachineDaemonSet, "vmds"))
+    for kind, short in (
+        (VirtualMachineDeployment, "vmdeploy"),
+        (VirtualMachineDaemonSet, "vmds"),
+        (VirtualMachineStatefulSet, "vmsts"),
+    )
     for word in (short, f"{short}s", kind.plural, kind.kind().lower())
 }
 
@@ -56,7 +60,7 @@ def progress(found: Found) -> tuple[str, bool]:
         return deployment(found, status)
     if (found.body["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") != "RollingUpdate":
         raise Terminal("OnDelete", "rollout status is only available for RollingUpdate strategy type")
-    return daemon_set(found, status)
+    return daemon_set(found, status) if found.kind is VirtualMachineDaemonSet else stateful_set(found, status)
 
 
 def deployment(found: Found, status: Raw) -> tuple[str, bool]:
@@ -85,6 +89,26 @@ def daemon_set(found: Found, status: Raw) -> tuple[str, bool]:
     if available < wanted:
         return f"{wait} {available} of {wanted} updated virtual machine instances are available...", False
     return f'daemon set "{found.name}" successfully rolled out', True
+
+
+def stateful_set(found: Found, status: Raw) -> tuple[str, bool]:
+    spec = found.body["spec"]
+    wanted, ready, updated = spec.get("replicas", 1), status.get("readyReplicas", 0), status.get("updatedReplicas", 0)
+    partition = ((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition", 0)
+    if ready < wanted:
+        return f"Waiting for {wanted - ready} virtual machine instances to be ready...", False
+    if partition:
+        goal = max(wanted - partition, 0)
+        if updated < goal:
+            wait = "Waiting for partitioned roll out to finish:"
+            return f"{wait} {updated} out of {goal} new virtual machine instances have been updated...", False
+        return f"partitioned roll out complete: {updated} new virtual machine instances have been updated...", True
+    if status.get("updateRevision") != status.get("currentRevision"):
+        wait = "waiting for statefulset rolling update to complete"
+        return f"{wait} {updated} virtual machine instances at revision {status.get('updateRevision')}...", False
+    return f"statefulset rolling update complete {ready} virtual machine instances at revision " + str(
+        status.get("currentRevision")
+    ), True
 
 
 async def known(kube: Kube, found: Found) -> list[Revision]:

@@ -1,47 +1,44 @@
 """vmctl rollout: how deployments, daemon sets and stateful sets of guests follow their template, and back again."""
 
 import asyncio
-import os
 import time
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
-from cluster import registry, status
+from cluster import status
 from hostler.api import apps
 from hostler.cli import revisions
 from hostler.cli.revisions import Revision
+from hostler.cli.target import Kubeconfig, Namespace, run
 from hostler.runtime.conditions import stamp
-from hostler.runtime.errors import NotFound, Terminal
-from hostler.runtime.kube import Api, connect
+from hostler.runtime.errors import Terminal
+from hostler.runtime.kube import Api
 from hostler.runtime.loop import utc_now
 
-T = TypeVar("T")
 POLL = 0.5  # seconds
 
 app = typer.Typer(help="Rollouts of deployments, daemon sets and stateful sets of VMs.", no_args_is_help=True)
 
 What = Annotated[str, typer.Argument(metavar="KIND/NAME", help="As in vmdeploy/web, vmds/probe, vmsts/db.")]
-Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Where it is.")]
 Revised = Annotated[int, typer.Option("--to-revision", min=0, help="Which one; 0: the one before.")]
 
 
 @app.command("status")
 def status_(
     what: What,
-    namespace: Namespace = "default",
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
     watch: Annotated[bool, typer.Option("--watch/--no-watch", "-w", help="Wait until it is done.")] = True,
     timeout: Annotated[float, typer.Option(help="Seconds to wait at most; 0: for ever.")] = 0,
 ) -> None:
     """Tell how far a rollout is, until it is done."""
 
-    async def follow(kube: Api) -> None:
+    async def follow(kube: Api, place: str) -> None:
         deadline = time.monotonic() + timeout if timeout else None
         said = ""
         while True:
-            found = await revisions.find(kube, namespace, what)
+            found = await revisions.find(kube, place, what)
             line, done = revisions.progress(found)
             if line != said:
                 print(line, flush=True)
@@ -52,19 +49,20 @@ def status_(
                 raise Terminal("TimedOut", f"{what}: not done within {timeout:g} seconds")
             await asyncio.sleep(POLL)
 
-    ask(follow)
+    run(follow, namespace, kubeconfig)
 
 
 @app.command()
 def history(
     what: What,
-    namespace: Namespace = "default",
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
     revision: Annotated[int, typer.Option(help="Show the template of this one.")] = 0,
 ) -> None:
     """List the revisions, the oldest first."""
 
-    async def tell(kube: Api) -> None:
-        found = await revisions.find(kube, namespace, what)
+    async def tell(kube: Api, place: str) -> None:
+        found = await revisions.find(kube, place, what)
         known = await revisions.known(kube, found)
         if revision:
             print(revisions.template_text(chosen(known, revision)))
@@ -72,15 +70,15 @@ def history(
         rows = [[str(each.number), each.cause or "<none>"] for each in known]
         print(status.aligned([["REVISION", "CHANGE-CAUSE"], *rows]))
 
-    ask(tell)
+    run(tell, namespace, kubeconfig)
 
 
 @app.command()
-def undo(what: What, namespace: Namespace = "default", to_revision: Revised = 0) -> None:
+def undo(what: What, namespace: Namespace = None, kubeconfig: Kubeconfig = None, to_revision: Revised = 0) -> None:
     """Go back to the revision before, or to any that is kept."""
 
-    async def back(kube: Api) -> None:
-        found = await revisions.find(kube, namespace, what)
+    async def back(kube: Api, place: str) -> None:
+        found = await revisions.find(kube, place, what)
         if found.body["spec"].get("paused"):
             raise Terminal("Paused", f"{what} is paused: vmctl rollout resume {what}")
         known = await revisions.known(kube, found)
@@ -91,48 +89,48 @@ def undo(what: What, namespace: Namespace = "default", to_revision: Revised = 0)
             print(f"{what} skipped rollback (current template already matches revision {goal.number})")
             return
         change = [{"op": "replace", "path": "/spec/template", "value": goal.template}]
-        await kube.patch(found.kind, namespace, found.name, change)
+        await kube.patch(found.kind, place, found.name, change)
         print(f"{what} rolled back")
 
-    ask(back)
+    run(back, namespace, kubeconfig)
 
 
 @app.command()
-def pause(what: What, namespace: Namespace = "default") -> None:
+def pause(what: What, namespace: Namespace = None, kubeconfig: Kubeconfig = None) -> None:
     """Let a deployment's template be changed without a rollout."""
-    ask(lambda kube: set_paused(kube, namespace, what, True))
+    run(lambda kube, place: set_paused(kube, place, what, True), namespace, kubeconfig)
 
 
 @app.command()
-def resume(what: What, namespace: Namespace = "default") -> None:
+def resume(what: What, namespace: Namespace = None, kubeconfig: Kubeconfig = None) -> None:
     """Roll out what was changed while it was paused."""
-    ask(lambda kube: set_paused(kube, namespace, what, False))
+    run(lambda kube, place: set_paused(kube, place, what, False), namespace, kubeconfig)
 
 
 @app.command()
-def restart(what: What, namespace: Namespace = "default") -> None:
+def restart(what: What, namespace: Namespace = None, kubeconfig: Kubeconfig = None) -> None:
     """Replace all guests, as if the template had changed."""
 
-    async def again(kube: Api) -> None:
-        found = await revisions.find(kube, namespace, what)
+    async def again(kube: Api, place: str) -> None:
+        found = await revisions.find(kube, place, what)
         if found.body["spec"].get("paused"):
             raise Terminal("Paused", f"{what} is paused: vmctl rollout resume {what}")
         mark = {apps.RESTARTED_AT: stamp(utc_now())}
         change = {"spec": {"template": {"metadata": {"annotations": mark}}}}
-        await kube.patch(found.kind, namespace, found.name, change)
+        await kube.patch(found.kind, place, found.name, change)
         print(f"{what} restarted")
 
-    ask(again)
+    run(again, namespace, kubeconfig)
 
 
-async def set_paused(kube: Api, namespace: str, what: str, paused: bool) -> None:
+async def set_paused(kube: Api, place: str, what: str, paused: bool) -> None:
     word = "paused" if paused else "resumed"
-    found = await revisions.find(kube, namespace, what)
+    found = await revisions.find(kube, place, what)
     if found.kind is not apps.VirtualMachineDeployment:
         raise Terminal("NotPausable", f"{what}: only deployments can be {word}")
     if bool(found.body["spec"].get("paused")) == paused:
         raise Terminal("Already", f"{what} is {'already paused' if paused else 'not paused'}")
-    await kube.patch(found.kind, namespace, found.name, {"spec": {"paused": paused}})
+    await kube.patch(found.kind, place, found.name, {"spec": {"paused": paused}})
     print(f"{what} {word}")
 
 
@@ -142,24 +140,3 @@ def chosen(known: list[Revision], number: int) -> Revision:
             return each
     there = ", ".join(str(each.number) for each in known)
     raise Terminal("NoRevision", f"unable to find revision {number}; there are: {there}")
-
-
-def ask(what: Callable[[Api], Awaitable[T]]) -> T:
-    """Talk to the cluster of KUBECONFIG, or of this host (HOSTLER_CLUSTER)."""
-
-    async def talk() -> T:
-        kube = await connect(kubeconfig(), "vmctl")
-        try:
-            return await what(kube)
-        except NotFound as error:
-            raise Terminal("NotFound", str(error)) from None
-        finally:
-            await kube.close()
-
-    return asyncio.run(talk())
-
-
-def kubeconfig() -> str:
-    if given := os.environ.get("KUBECONFIG"):
-        return str(Path(given))
-    return str(registry.get(os.environ.get("HOSTLER_CLUSTER", "hostler")).kubeconfig)

@@ -12,9 +12,10 @@ import pytest
 from hostler.api import apps, launcher
 from hostler.api.apps import VirtualMachineDaemonSet as DaemonSet
 from hostler.api.apps import VirtualMachineDeployment as Deployment
+from hostler.api.apps import VirtualMachineStatefulSet as StatefulSet
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet as ReplicaSet
-from hostler.api.objects import ControllerRevision, Node
+from hostler.api.objects import ControllerRevision, Node, PersistentVolumeClaim
 from hostler.runtime.errors import ApiError
 from hostler.runtime.kube import Api, connect
 from hostler.runtime.protocol import Kind, Raw
@@ -128,7 +129,7 @@ async def place(hostler: ApiServer, user: Api, namespace: str, tmp_path: Path) -
     yield place
     assert not nodes.done(), "the stand-in for the nodes died"
     nodes.cancel()
-    for kind in (Deployment, DaemonSet, ReplicaSet, VMI):
+    for kind in (Deployment, DaemonSet, StatefulSet, ReplicaSet, VMI):
         for each in await place.all(kind):
             await place.delete(kind, each["metadata"]["name"])
     await agent.close()
@@ -269,3 +270,97 @@ async def test_a_daemon_set_follows_its_nodes(place: Place, manager: Manager, no
         await place.user.patch(Node, None, nodes[0], {"spec": {"taints": None, "unschedulable": True}})
         await place.until("it comes back, cordon or not", lambda: everywhere("65Mi", 3))
     assert [each["revision"] for each in await place.all(ControllerRevision)] in ([1, 2], [2, 1])
+
+
+CLAIM = {
+    "metadata": {"name": "data"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
+}
+DISK = {"domain": {"memory": {"guest": "64Mi"}, "devices": {"disks": [{"name": "data", "disk": {"bus": "virtio"}}]}}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "says"),
+    [
+        ({"selector": {}}, "spec.selector", "empty selector is invalid for statefulset"),
+        ({"ordinals": {"start": -1}}, "spec.ordinals.start", NEGATIVE),
+        ({"podManagementPolicy": "Random"}, "spec.podManagementPolicy", "Unsupported value"),
+        ({"updateStrategy": rolling(partition=-1)}, "partition", NEGATIVE),
+        ({"updateStrategy": rolling(maxUnavailable="0%")}, "maxUnavailable", "cannot be 0"),
+        (
+            {"updateStrategy": {"type": "OnDelete", "rollingUpdate": {}}},
+            "spec.updateStrategy.rollingUpdate",
+            "only allowed for updateStrategy 'RollingUpdate'",
+        ),
+        ({"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Keep"}}, "whenScaled", "Unsupported value"),
+        ({"serviceName": "A_B"}, "spec.serviceName", "RFC 1123"),
+        ({"volumeClaimTemplates": [{"spec": CLAIM["spec"]}]}, "spec.volumeClaimTemplates", "must be the name of one"),
+        ({"template": template(**DISK)}, "spec.template", "disks[0].name 'data' not found."),
+        ({"template": {"metadata": {"labels": {"app": "web"}}}}, "spec.template.spec", "missing virtual machine"),
+        (
+            {"volumeClaimTemplates": [CLAIM], "dataVolumeTemplates": [CLAIM | {"spec": {"source": {"blank": {}}}}]},
+            "spec.dataVolumeTemplates",
+            "not by both",
+        ),
+    ],
+)
+def test_bad_stateful_sets(hostler: ApiServer, namespace: str, spec: Raw, field: str, says: str) -> None:
+    refused(hostler.create(path(namespace, StatefulSet), body("VirtualMachineStatefulSet", **spec)), field, says)
+
+
+async def test_what_of_a_stateful_set_may_change(user: Api, hostler: ApiServer, namespace: str) -> None:
+    spec = {"volumeClaimTemplates": [CLAIM], "template": template(**DISK), "serviceName": "db"}
+    made = hostler.create(path(namespace, StatefulSet), body("VirtualMachineStatefulSet", **spec))
+    assert made.code == 201, made.message
+    larger = CLAIM | {"spec": {"resources": {"requests": {"storage": "2Mi"}}}}
+    for change in ({"serviceName": "x"}, {"volumeClaimTemplates": [larger]}, {"podManagementPolicy": "Parallel"}):
+        with pytest.raises(ApiError, match="updates to statefulset spec for fields other than 'replicas'"):
+            await user.patch(StatefulSet, namespace, "web", {"spec": change})
+    may = {
+        "replicas": 3,
+        "template": template(terminationGracePeriodSeconds=5),
+        "minReadySeconds": 1,
+        "ordinals": {"start": 2},
+    }
+    await user.patch(StatefulSet, namespace, "web", {"spec": may})
+
+
+async def test_a_stateful_set_in_order(place: Place, manager: Manager) -> None:
+    async def row(memory: str, *names: str) -> bool:
+        vmis = await place.all(VMI)
+        of_template = all(vmi["spec"]["domain"]["memory"]["guest"] == memory for vmi in vmis)
+        found = [vmi["metadata"]["name"] for vmi in vmis]
+        counts = {"replicas": len(names), "readyReplicas": len(names), "updatedReplicas": len(names)}
+        return of_template and found == list(names) and await is_so(place, StatefulSet, **counts)
+
+    async def disks() -> dict[str, str]:
+        claims = await place.all(PersistentVolumeClaim)
+        return {each["metadata"]["name"]: each["metadata"]["uid"] for each in claims}
+
+    def disk(memory: str) -> Raw:
+        return {"domain": DISK["domain"] | {"memory": {"guest": memory}}}
+
+    with manager.running():
+        spec = {"replicas": 2, "volumeClaimTemplates": [CLAIM], "template": template(**DISK), "serviceName": "db"}
+        await start(place, StatefulSet, **spec)
+        await place.until("two in a row", lambda: row("64Mi", "web-0", "web-1"))
+        first, second = await place.all(VMI)
+        assert first["metadata"]["creationTimestamp"] <= second["metadata"]["creationTimestamp"]
+        kept, uuid = await disks(), first["spec"]["domain"]["firmware"]["uuid"]
+        assert sorted(kept) == ["data-web-0", "data-web-1"]
+        await change(place, StatefulSet, template=template(**disk("65Mi")))
+        await place.until("one is renewed", lambda: is_so(place, StatefulSet, updatedReplicas=1))
+        await asyncio.to_thread(manager.stop, signal.SIGKILL)
+        await asyncio.to_thread(manager.start)
+        await place.until("both are", lambda: row("65Mi", "web-0", "web-1"))
+        await place.user.patch(StatefulSet, place.namespace, "web", {"spec": {"replicas": 0}}, "scale")
+        await place.until("none is left", lambda: row("65Mi"))
+        await change(place, StatefulSet, replicas=2)
+        await place.until("they are back", lambda: row("65Mi", "web-0", "web-1"))
+        assert await disks() == kept
+        assert (await place.get(VMI, "web-0"))["spec"]["domain"]["firmware"]["uuid"] == uuid
+        retain = {"whenDeleted": "Retain", "whenScaled": "Delete"}
+        await change(place, StatefulSet, replicas=1, persistentVolumeClaimRetentionPolicy=retain)
+        await place.until("one is left", lambda: row("65Mi", "web-0"))
+        owner = (await place.get(PersistentVolumeClaim, "data-web-1"))["metadata"]["ownerReferences"]
+        assert [each["name"] for each in owner] == ["web-1"], "the garbage collector takes it"

@@ -1,5 +1,7 @@
 """What VirtualMachineDeployments, -DaemonSets and -StatefulSets keep to: apps/v1's rules in apps/v1's words."""
 
+from dataclasses import replace
+
 from hostler.api.rules.replicaset import MATCHES_EXPRESSIONS, MATCHES_LABELS, TEMPLATE_LABELS
 from hostler.api.rules.rule import Check, Rule, each
 
@@ -10,7 +12,6 @@ PERCENT = (
     "regex used for validation is '[0-9]+%')"
 )
 ZERO = "[dyn(0), dyn('0%')]"
-TEMPLATE_SPEC = "has(self.template.spec)"
 
 
 def counts(*fields: str) -> tuple[Rule, ...]:
@@ -108,8 +109,27 @@ VOLUME_NAMES = (
     f"(has({VOLUMES}) ? {VOLUMES}.map(t, has(t.metadata) && has(t.metadata.name) ? t.metadata.name : '') : [])"
 )
 
+DISKS_HAVE_VOLUMES = each(
+    "spec",
+    "d",
+    Check(
+        "(has(self.template.spec.volumes) && self.template.spec.volumes.exists(v, v.name == d.name)) "
+        f"|| d.name in {CLAIM_NAMES} || d.name in {VOLUME_NAMES}",
+        "spec.template.spec.domain.devices.disks[%d].name '%s' not found.",
+        ("d.name",),
+    ),
+    over="self.template.spec.domain.devices.disks",
+)
+LONGEST_STATEFUL_SET = 52  # its name and a revision's hash are a label's value
+
 STATEFUL_SET_RULES = (
     *selecting("statefulset"),
+    Rule(
+        "",
+        f"self.metadata.name.size() <= {LONGEST_STATEFUL_SET}",
+        f"metadata.name: must be no more than {LONGEST_STATEFUL_SET} characters",
+    ),
+    replace(DISKS_HAVE_VOLUMES, holds=f"!has(self.template.spec) || {DISKS_HAVE_VOLUMES.holds}"),
     *counts("minReadySeconds", "ordinals.start", "replicas", "revisionHistoryLimit"),
     *counts("updateStrategy.rollingUpdate.partition"),
     *portion("spec.updateStrategy.rollingUpdate.maxUnavailable"),

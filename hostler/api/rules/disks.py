@@ -58,17 +58,20 @@ BLOCK_SIZE = (
     ),
 )
 
-RULES = (
-    each(
-        "",
-        "d",
-        Check(
-            "has(self.volumes) && self.volumes.exists(v, v.name == d.name)",
-            f"{DISK}.name '%s' not found.",
-            ("d.name",),
-        ),
-        over=f"self.{DISKS}",
+# Not for a kind that brings volumes of its own.
+VOLUME_OF_DISK = each(
+    "",
+    "d",
+    Check(
+        "has(self.volumes) && self.volumes.exists(v, v.name == d.name)",
+        f"{DISK}.name '%s' not found.",
+        ("d.name",),
     ),
+    over=f"self.{DISKS}",
+)
+
+RULES = (
+    VOLUME_OF_DISK,
     each(
         DISKS,
         "x",

@@ -11,10 +11,14 @@ from hostler.runtime.manager import watched
     ("enabled", "names"),
     [
         pytest.param(
-            "true", ["vmi", "job-orphan", "replicaset", "deployment", "daemonset", "vm", "job", "cronjob"], id="whole"
+            "true",
+            ["vmi", "job-orphan", "replicaset", "deployment", "daemonset", "statefulset", "vm", "job", "cronjob"],
+            id="whole",
         ),
         pytest.param(
-            "false", ["job-orphan", "replicaset", "deployment", "daemonset", "job", "cronjob"], id="on top of KubeVirt"
+            "false",
+            ["job-orphan", "replicaset", "deployment", "daemonset", "statefulset", "job", "cronjob"],
+            id="on top of KubeVirt",
         ),
     ],
 )
@@ -36,6 +40,7 @@ def test_owners_are_listed_before_what_they_own() -> None:
         "virtualmachinecronjobs",
         "virtualmachinejobs",
         "virtualmachines",
+        "virtualmachinestatefulsets",
         "virtualmachinedaemonsets",
         "virtualmachinedeployments",
         "virtualmachineinstancereplicasets",
@@ -51,6 +56,7 @@ def test_only_launcher_pods_are_watched() -> None:
         "virtualmachinejobs": "",
         "virtualmachines": "",
         "virtualmachinedaemonsets": "",
+        "virtualmachinestatefulsets": "",
         "virtualmachinedeployments": "",
         "nodes": "",
         "controllerrevisions": "hostler.io/revision-of",

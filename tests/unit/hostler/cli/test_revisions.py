@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hostler.api.apps import VirtualMachineDaemonSet, VirtualMachineDeployment
+from hostler.api.apps import VirtualMachineDaemonSet, VirtualMachineDeployment, VirtualMachineStatefulSet
 from hostler.cli import revisions
 from hostler.cli.revisions import Found
 from hostler.runtime.errors import Terminal
@@ -42,6 +42,30 @@ def test_deployments(status: Any, says: str, done: bool) -> None:
 )
 def test_daemon_sets(status: Any, says: str, done: bool) -> None:
     line, over = revisions.progress(found(VirtualMachineDaemonSet, {}, desiredNumberScheduled=2, **status))
+    assert (says in line, over) == (True, done)
+
+
+OLD_AND_NEW = {"currentRevision": "a", "updateRevision": "b"}
+
+
+@pytest.mark.parametrize(
+    ("partition", "status", "says", "done"),
+    [
+        (0, {"readyReplicas": 1}, "Waiting for 1 virtual machine instances to be ready", False),
+        (
+            0,
+            {"readyReplicas": 2, "updatedReplicas": 1} | OLD_AND_NEW,
+            "1 virtual machine instances at revision b",
+            False,
+        ),
+        (0, {"readyReplicas": 2, "currentRevision": "b", "updateRevision": "b"}, "rolling update complete 2", True),
+        (1, {"readyReplicas": 2, "updatedReplicas": 0}, "0 out of 1 new virtual machine instances", False),
+        (1, {"readyReplicas": 2, "updatedReplicas": 1} | OLD_AND_NEW, "partitioned roll out complete: 1", True),
+    ],
+)
+def test_stateful_sets(partition: int, status: Any, says: str, done: bool) -> None:
+    spec = {"replicas": 2, "updateStrategy": {"rollingUpdate": {"partition": partition}}}
+    line, over = revisions.progress(found(VirtualMachineStatefulSet, spec, **status))
     assert (says in line, over) == (True, done)
 
 

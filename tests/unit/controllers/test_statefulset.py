@@ -1,0 +1,286 @@
+"""The stateful set's planner: who comes and goes in which order, and what an ordinal keeps."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controllers import members, revisions, statefulset, vmi
+from controllers import statefulset_identity as identity
+from controllers.settings import ManagerSettings
+from controllers.statefulset import Seen, plan
+from controllers.statefulset_claims import Disks
+from hostler.api import apps
+from hostler.api.apps import VirtualMachineStatefulSet as StatefulSet
+from hostler.api.cdi import DataVolume
+from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
+from hostler.api.objects import ControllerRevision, PersistentVolumeClaim, Pod
+from hostler.runtime.errors import AlreadyExists, Forbidden, Terminal
+from hostler.runtime.plan import Create, Failure, Patch, Plan
+from hostler.runtime.store import Store
+from tests.unit import make
+from tests.unit.make import NOON, verbs
+from tests.unit.world import World, end, nature
+
+CLAIM = {"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}}}
+CLONE = {"metadata": {"name": "root"}, "spec": {"source": {"pvc": {"namespace": "shop", "name": "golden"}}}}
+PARALLEL = {"podManagementPolicy": "Parallel"}
+
+
+def db(replicas: int = 3, **spec: Any) -> Any:
+    return make.workload(StatefulSet, "db", **({"replicas": replicas} | spec))
+
+
+HASH = revisions.digest(members.template_raw(db().spec.template), 0)
+NEW, OLD = f"db-{HASH}", "db-old"
+
+
+def page(name: str = NEW, number: int = 2, memory: str = "128Mi") -> Any:
+    template = members.template_raw(db().spec.template)
+    template["spec"]["domain"]["memory"]["guest"] = memory
+    labels = {apps.REVISION_HASH: name.rpartition("-")[2]}
+    body = {"metadata": make.meta(name, labels=labels), "data": {"spec": {"template": template}}, "revision": number}
+    return ControllerRevision.read(body)
+
+
+PAGES = (page(OLD, 1, "64Mi"), page())
+
+
+def guest(number: int, phase: str = "Running", ready: bool | None = True, **more: Any) -> Any:
+    mark = OLD if more.pop("old", False) else NEW
+    labels = {"app": "web", apps.REVISION_HASH: mark}
+    return make.vmi(f"db-{number}", phase, ready, of="db", kind="VirtualMachineStatefulSet", labels=labels, **more)
+
+
+def plan_of(parent: Any, *vmis: Any, disks: Any = None) -> Plan:
+    return plan(parent, Seen(vmis, (), PAGES, disks or Disks(), frozenset()), NOON)
+
+
+def rolling(**spec: Any) -> Any:
+    return {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": spec}}
+
+
+ALL_OLD = [guest(n, old=True) for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("parent", "vmis", "expected"),
+    [
+        pytest.param(db(), [], ["+db-0"], id="the first first"),
+        pytest.param(db(), [guest(0, "Pending", None)], [], id="then wait for it"),
+        pytest.param(db(), [guest(0)], ["+db-1"], id="then the next"),
+        pytest.param(db(), [guest(n) for n in range(3)], [], id="as it should be"),
+        pytest.param(db(2, ordinals={"start": 5}), [], ["+db-5"], id="from another number on"),
+        pytest.param(db(2, **PARALLEL), [], ["+db-0", "+db-1"], id="parallel"),
+        pytest.param(db(), [guest(0, dying=True)], [], id="never two of one number"),
+        pytest.param(db(**PARALLEL), [guest(0, dying=True), guest(1), guest(2)], [], id="not in parallel either"),
+        pytest.param(db(), [guest(0, "Failed", None, age=900)], ["-db-0"], id="who ended is made again"),
+        pytest.param(db(), [guest(0, "Failed", None, age=20, ended=5)], [], id="who ended in haste later"),
+        pytest.param(db(1), [guest(n) for n in range(3)], ["-db-2"], id="the last goes first"),
+        pytest.param(db(1), [guest(0), guest(1), guest(2, dying=True)], [], id="then wait until it is gone"),
+        pytest.param(db(1, **PARALLEL), [guest(n) for n in range(3)], ["-db-2", "-db-1"], id="parallel, too"),
+        pytest.param(db(2), [guest(0), guest(2)], ["+db-1"], id="fill before empty"),
+        pytest.param(db(1), [guest(0), guest(1), guest(2, ready=False)], ["-db-2"], id="the broken one may go"),
+        pytest.param(db(1), [guest(0), guest(1, ready=False), guest(2, ready=False)], [], id="but not two"),
+        pytest.param(db(), ALL_OLD, ["-db-2"], id="renewed from the end"),
+        pytest.param(db(), [*ALL_OLD[:2], guest(2, ready=False)], [], id="one at a time"),
+        pytest.param(db(), [*ALL_OLD[:2], guest(2)], ["-db-1"], id="and on"),
+        pytest.param(db(), [guest(0, ready=False, old=True), *ALL_OLD[1:]], ["-db-0"], id="a broken old one at once"),
+        pytest.param(db(**rolling(partition=2)), ALL_OLD, ["-db-2"], id="down to the partition"),
+        pytest.param(db(**rolling(partition=2)), [*ALL_OLD[:2], guest(2)], [], id="and no further"),
+        pytest.param(db(**rolling(maxUnavailable="50%")), ALL_OLD, ["-db-2", "-db-1"], id="half of three"),
+        pytest.param(db(updateStrategy={"type": "OnDelete"}), ALL_OLD, [], id="on delete"),
+        pytest.param(db(dying=True), ALL_OLD, [], id="deleted: the rest is not ours"),
+        pytest.param(db(1, minReadySeconds=60), [guest(0), guest(1)], [], id="ready is not available"),
+    ],
+)
+def test_plan(parent: Any, vmis: Any, expected: list[str]) -> None:
+    assert verbs(plan_of(parent, *vmis)) == expected
+
+
+def made(plan_: Plan, kind: Any = VMI) -> list[Any]:
+    return [each.body for each in plan_.actions if isinstance(each, Create) and each.kind is kind]
+
+
+def test_below_the_partition_the_old_template_is_kept() -> None:
+    parent = db(**rolling(partition=1), status={"currentRevision": OLD})
+    (body,) = made(plan_of(parent))
+    assert body["metadata"]["labels"][apps.REVISION_HASH] == OLD
+    assert body["spec"]["domain"]["memory"]["guest"] == "64Mi"
+
+
+def test_an_ordinal_is_somebody() -> None:
+    interfaces = [{"name": "a", "masquerade": {}}, {"name": "b", "bridge": {}}]
+    domain = {"domain": {"devices": {"interfaces": interfaces}, "memory": {"guest": "128Mi"}}}
+    parent = db(1, serviceName="dbs", guest=domain, volumeClaimTemplates=[CLAIM], dataVolumeTemplates=[CLONE])
+    whole = plan(parent, Seen(), NOON)
+    (body,) = made(whole)
+    spec, labels = body["spec"], body["metadata"]["labels"]
+    assert (spec["hostname"], spec["subdomain"]) == ("db-0", "dbs")
+    assert (labels[apps.ORDINAL], labels[apps.MEMBER]) == ("0", "db-0")
+    assert spec["volumes"] == [
+        {"name": "data", "persistentVolumeClaim": {"claimName": "data-db-0"}},
+        {"name": "root", "dataVolume": {"name": "root-db-0"}},
+    ]
+    first, second = spec["domain"]["devices"]["interfaces"]
+    assert first["macAddress"].startswith("02:")
+    assert "macAddress" not in second
+    (claim,) = made(whole, PersistentVolumeClaim)
+    assert claim["metadata"]["labels"] == {"app": "web"}
+    assert "ownerReferences" not in claim["metadata"]
+    assert [each["metadata"]["name"] for each in made(whole, DataVolume)] == ["root-db-0"]
+    again = identity.spec(parent, 0, members.template_raw(parent.spec.template)["spec"])
+    other = identity.spec(parent, 1, members.template_raw(parent.spec.template)["spec"])
+    assert again["domain"]["firmware"] == spec["domain"]["firmware"] != other["domain"]["firmware"]
+
+
+def claim(number: int, *owners: Any) -> Any:
+    refs = [{"apiVersion": "x/v1", "kind": kind, "name": name, "uid": f"uid-{name}"} for kind, name in owners]
+    return PersistentVolumeClaim.read({"metadata": make.meta(f"data-db-{number}", ownerReferences=refs)})
+
+
+SET, ONE = ("VirtualMachineStatefulSet", "db"), ("VirtualMachineInstance", "db-1")
+
+
+@pytest.mark.parametrize(
+    ("deleted", "scaled", "owners", "wanted"),
+    [
+        pytest.param("Retain", "Retain", [], None, id="kept"),
+        pytest.param("Retain", "Delete", [], ["uid-db-1"], id="goes with the ordinal"),
+        pytest.param("Retain", "Delete", [ONE], None, id="said once"),
+        pytest.param("Delete", "Retain", [], ["uid-db"], id="goes with the set"),
+        pytest.param("Delete", "Delete", [SET], ["uid-db-1"], id="the ordinal goes first"),
+        pytest.param("Retain", "Retain", [SET], [], id="kept after all"),
+    ],
+)
+def test_what_becomes_of_the_disk_of_a_number_that_goes(deleted: str, scaled: str, owners: Any, wanted: Any) -> None:
+    policy = {"whenDeleted": deleted, "whenScaled": scaled}
+    parent = db(1, volumeClaimTemplates=[CLAIM], persistentVolumeClaimRetentionPolicy=policy)
+    disks = Disks({"data-db-1": claim(1, *owners)})
+    steps = plan_of(parent, guest(0), guest(1), disks=disks)
+    patches = [each for each in steps.actions if isinstance(each, Patch)]
+    assert verbs(steps)[-1] == "-db-1"
+    found = [[ref["uid"] for ref in each.patch["metadata"]["ownerReferences"]] for each in patches]
+    assert found == ([] if wanted is None else [wanted])
+
+
+def test_a_disk_that_goes_is_waited_for() -> None:
+    parent = db(2, volumeClaimTemplates=[CLAIM])
+    steps = plan_of(parent, guest(0), disks=Disks({"data-db-1": claim(1, ONE)}))
+    assert steps.actions == ()
+    assert steps.requeue_after == statefulset.DISK_WAIT
+    kept = plan_of(parent, guest(0), disks=Disks({"data-db-1": claim(1)}))
+    assert verbs(kept) == ["+db-1"], "a disk that was kept is taken as it is"
+
+
+def test_counts_are_apps_v1s() -> None:
+    parent = db(3, status={"currentRevision": OLD})
+    found = plan_of(parent, guest(0, old=True), guest(1, old=True, ready=False), guest(2)).status
+    assert found is not None
+    assert {key: value for key, value in found.items() if key not in ("labelSelector", "collisionCount")} == {
+        "observedGeneration": 1,
+        "replicas": 3,
+        "readyReplicas": 2,
+        "availableReplicas": 2,
+        "currentReplicas": 2,
+        "updatedReplicas": 1,
+        "currentRevision": OLD,
+        "updateRevision": NEW,
+        "printable": {"ready": "2/3"},
+    }
+    done = plan_of(db(3, status={"currentRevision": OLD}), *(guest(n) for n in range(3))).status
+    assert done is not None
+    assert (done["currentRevision"], done["currentReplicas"]) == (NEW, 3)
+
+
+def test_refused() -> None:
+    steps = plan(db(1), Seen(), NOON)
+    revision, first = steps.actions
+    taken = statefulset.failed(db(1), steps, Failure(revision, AlreadyExists(409, "", "no")), NOON)
+    assert taken.status == {"collisionCount": 1}
+    (event,) = statefulset.failed(db(1), steps, Failure(first, Forbidden(403, "", "quota")), NOON).events
+    assert event.note == "create VirtualMachineInstance db-0 in StatefulSet db failed error: quota"
+    with pytest.raises(Terminal, match=r"disks\.enabled"):
+        plan(db(1, dataVolumeTemplates=[CLONE]), Seen(), NOON, disks=False)
+
+
+def test_who_adopts() -> None:
+    store = Store()
+    store.observe(StatefulSet, db().model_dump(by_alias=True))
+    assert list(statefulset.who_might_adopt(make.vmi("db-1"), store)) == [(make.NS, "db")]
+    for other in (make.vmi("db-01"), make.vmi("db"), make.vmi("x-1"), make.vmi("db-1", labels={}), guest(1)):
+        assert list(statefulset.who_might_adopt(other, store)) == []
+
+
+SETS = statefulset.controller(ManagerSettings())
+VMIS = vmi.controller(ManagerSettings(use_emulation=True))
+STEPS = st.one_of(
+    st.tuples(st.just("set"), st.sampled_from([None, 0, 1, 2])),
+    st.tuples(st.just("round"), st.none()),
+    st.tuples(st.just("nature"), st.none()),
+    st.tuples(st.just("roll"), st.sampled_from([64, 128, 256])),
+    st.tuples(st.just("scale"), st.integers(0, 4)),
+    st.tuples(st.just("crash"), st.integers(0, 5)),
+    st.tuples(st.just("delete"), st.integers(0, 5)),
+    st.tuples(st.just("vmi"), st.integers(0, 5)),
+)
+TEMPLATES = {"volumeClaimTemplates": [CLAIM]}
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(STEPS, max_size=30), st.sampled_from([{}, PARALLEL, rolling(maxUnavailable=2)]))
+def test_whatever_happens_each_number_is_one_guest_with_its_disk(steps: Any, spec: Any) -> None:
+    world = World((SETS, VMIS))
+    world.add(db(3, **(TEMPLATES | spec)))
+    disks: dict[str, str] = {}
+    for verb, what in steps:
+        upset(world, verb, what)
+        one_pod_each(world)
+        for each in world.all(PersistentVolumeClaim):
+            assert disks.setdefault(each.metadata.name, each.metadata.uid) == each.metadata.uid, "a disk was lost"
+    (found,) = world.all(StatefulSet)
+    world.change(found, {"spec": {"replicas": 3}})
+    roll(world, 512)
+    world.settle()
+    assert [each.metadata.name for each in world.all(VMI)] == ["db-0", "db-1", "db-2"]
+    assert {each.spec.domain.memory.guest for each in world.all(VMI)} == {"512Mi"}
+    (found,) = world.all(StatefulSet)
+    assert found.status.current_revision == found.status.update_revision
+    assert (found.status.current_replicas, found.status.ready_replicas) == (3, 3)
+    before = world.writes
+    world.round()
+    assert world.writes == before
+
+
+def roll(world: World, memory: int) -> None:
+    (found,) = world.all(StatefulSet)
+    world.change(found, {"spec": {"template": {"spec": {"domain": {"memory": {"guest": f"{memory}Mi"}}}}}})
+
+
+def one_pod_each(world: World) -> None:
+    owners = [pod.metadata.controller.uid for pod in world.all(Pod)]
+    assert len(owners) == len(set(owners))
+    assert set(owners) <= {each.metadata.uid for each in world.all(VMI)}
+
+
+def upset(world: World, verb: str, what: Any) -> None:
+    found, pods = world.all(VMI), [each for each in world.all(Pod) if each.status.phase == "Running"]
+    (parent,) = world.all(StatefulSet)
+    match verb:
+        case "set":
+            world.visit(SETS, parent, what)
+        case "round":
+            world.round()
+        case "nature":
+            nature(world)
+        case "roll":
+            roll(world, what)
+        case "scale":
+            world.change(parent, {"spec": {"replicas": what}})
+        case "crash" if pods:
+            end(world, pods[what % len(pods)], "Failed")
+        case "delete" if found:
+            world.delete(found[what % len(found)])
+        case "vmi" if found:
+            world.visit(VMIS, found[what % len(found)])
