@@ -10,10 +10,14 @@ from migration.settings import MigrationSettings
 
 
 def after(move: Migration, seen: Seen, settings: MigrationSettings) -> Plan:
-    """The pod that the guest did not take, or has left; then the finalizer; in the end, the move itself."""
-    left = tuple(pod for pod in seen.pods if left_over(pod, move, seen))
-    actions: list[Action] = [Delete(pod) for pod in left if pod.metadata.deletion_timestamp is None]
-    if not left and launcher.MIGRATION_FINALIZER in move.metadata.finalizers:
+    """The pods that the guest did not take, or has left; then the finalizer; in the end, the move itself."""
+    left = [pod for pod in seen.pods if refused(pod, move, seen)]
+    old = [pod for pod in seen.pods if left_behind(pod, seen)]
+    going = [*left, *(pod for pod in old if pod.finished)]
+    actions: list[Action] = [Delete(pod) for pod in going if pod.metadata.deletion_timestamp is None]
+    # PID 1 of the old pod ends by itself, but on a node that is lost
+    awaited = left or (old and move.metadata.deletion_timestamp is None)
+    if not awaited and launcher.MIGRATION_FINALIZER in move.metadata.finalizers:
         others = [each for each in move.metadata.finalizers if each != launcher.MIGRATION_FINALIZER]
         actions.append(Patch(move, {"metadata": {"finalizers": others}}, "release"))
     elif move.metadata.uid in [each.metadata.uid for each in seen.ended[settings.kept :]]:
@@ -21,13 +25,12 @@ def after(move: Migration, seen: Seen, settings: MigrationSettings) -> Plan:
     return Plan(tuple(actions))
 
 
-def left_over(pod: LauncherPod, move: Migration, seen: Seen) -> bool:
-    """A target that is not the owner; or the old owner of a guest that has moved, once it has ended."""
-    vmi = seen.vmi
-    if vmi is None or ownership.owns(pod, vmi):
-        return False
-    if pod.metadata.labels.get(launcher.MIGRATION_UID) == move.metadata.uid and ownership.epoch(pod) > ownership.epoch(
-        vmi
-    ):
-        return True
-    return pod.finished and ownership.epoch(pod) < ownership.epoch(vmi)
+def refused(pod: LauncherPod, move: Migration, seen: Seen) -> bool:
+    """The target of this move, in which the guest does not run."""
+    mine = pod.metadata.labels.get(launcher.MIGRATION_UID) == move.metadata.uid
+    return mine and seen.vmi is not None and ownership.epoch(pod) > ownership.epoch(seen.vmi)
+
+
+def left_behind(pod: LauncherPod, seen: Seen) -> bool:
+    """A pod in which the guest ran before a move."""
+    return seen.vmi is not None and ownership.epoch(pod) < ownership.epoch(seen.vmi)

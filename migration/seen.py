@@ -89,8 +89,13 @@ def alive(pod: LauncherPod) -> bool:
 
 def migratable(vmi: VirtualMachineInstance) -> str:
     """Why the VMI cannot be moved, in KubeVirt's words; "" if it can, or if that is not known yet."""
-    found = vmi.status.conditions if vmi.status else ()
-    told = next((each for each in found if each.type == "LiveMigratable" and each.status == "False"), None)
+    if vmi.status is None:
+        return ""
+    if any(each.hotplug_volume for each in vmi.status.volume_status):
+        return "Reason: HotplugNotLiveMigratable, Message: a volume was plugged in while the guest ran; unplug it first"
+    told = next(
+        (each for each in vmi.status.conditions if each.type == "LiveMigratable" and each.status == "False"), None
+    )
     return f"Reason: {told.reason}, Message: {told.message}" if told else ""
 
 

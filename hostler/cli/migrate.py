@@ -2,21 +2,15 @@
 
 import asyncio
 import json
-import os
-import sys
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import typer
 
-from cluster import registry
-from cluster.errors import ClusterError
 from hostler.api import launcher
 from hostler.api.kubevirt.migration import VirtualMachineInstanceMigration as Migration
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
-from hostler.cli.cluster import DEFAULT
-from hostler.runtime import kube
-from hostler.runtime.errors import ApiError, NotFound, Terminal
+from hostler.cli.target import Kubeconfig, Namespace, run
+from hostler.runtime.errors import NotFound, Terminal
 from hostler.runtime.kube import Api
 from hostler.runtime.protocol import Raw
 
@@ -25,51 +19,62 @@ FINAL = ("Succeeded", "Failed")
 MIB = 2**20
 
 Name = Annotated[str, typer.Argument(help="The virtual machine.")]
-Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Its namespace.")]
 Selector = list[str]
 
 
-def migrate(
+def migrate(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     name: Name,
-    namespace: Namespace = "default",
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
     to: Annotated[
         Selector | None, typer.Option("--added-node-selector", help="KEY=VALUE that the target node must have.")
     ] = None,
     wait: Annotated[bool, typer.Option(help="Wait for the end, and show how far it is.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds to wait at most.")] = 600.0,
 ) -> None:
-    """Move a running virtual machine to another node."""
+    """Move a running virtual machine to another node.
+
+    Examples:
+
+      vmctl migrate web                   it goes
+
+      vmctl migrate web --wait            and one sees how far it is
+
+      vmctl migrate web --added-node-selector=zone=b
+    """
     selector = dict(word.partition("=")[::2] for word in to or ())
 
-    async def work(api: Api) -> int:
+    async def work(api: Api, place: str) -> int:
         spec: Raw = {"vmiName": name} | ({"addedNodeSelector": selector} if selector else {})
-        body = {"metadata": {"generateName": f"kubevirt-migrate-{name}-", "namespace": namespace}, "spec": spec}
-        made = await api.create(Migration, namespace, body)
-        print(f"VM {name} was scheduled to migrate ({made['metadata']['name']})")
+        body = {"metadata": {"generateName": f"kubevirt-migrate-{name}-", "namespace": place}, "spec": spec}
+        made = await api.create(Migration, place, body)
+        print(f"VM {name} was scheduled to migrate ({made['metadata']['name']})", flush=True)
         if not wait:
             return 0
-        async with asyncio.timeout(timeout):
-            return await follow(api, namespace, made["metadata"]["name"])
+        try:
+            async with asyncio.timeout(timeout):
+                return await follow(api, place, made["metadata"]["name"])
+        except TimeoutError:
+            raise Terminal("TimeOut", f"not over after {timeout:.0f} s; it goes on") from None
 
-    raise typer.Exit(asyncio.run(connected(work)))
+    raise typer.Exit(run(work, namespace, kubeconfig))
 
 
-def migrate_cancel(name: Name, namespace: Namespace = "default") -> None:
+def migrate_cancel(name: Name, namespace: Namespace = None, kubeconfig: Kubeconfig = None) -> None:
     """End the migration of a virtual machine; it stays where it is."""
 
-    async def work(api: Api) -> int:
-        moves, _ = await api.list(Migration, namespace)
+    async def work(api: Api, place: str) -> None:
+        moves, _ = await api.list(Migration, place)
         running = [
             each for each in map(Migration.model_validate, moves) if each.spec.vmi_name == name and not over(each)
         ]
         if not running:
             raise Terminal("NoMigration", f"Found no migration to cancel for {name}")
         for each in running:
-            await api.delete(Migration, namespace, each.metadata.name, uid=each.metadata.uid)
+            await api.delete(Migration, place, each.metadata.name, uid=each.metadata.uid)
         print(f"VM {name} was scheduled to cancel its migration")
-        return 0
 
-    raise typer.Exit(asyncio.run(connected(work)))
+    run(work, namespace, kubeconfig)
 
 
 def over(move: Migration) -> bool:
@@ -86,12 +91,12 @@ async def follow(api: Api, namespace: str, name: str) -> int:
             raise Terminal("Cancelled", f"the migration {name} was deleted") from None
         phase = (move.status and move.status.phase) or "Pending"
         if phase != said:
-            print(f"{phase}{why(move)}")
+            print(f"{phase}{why(move)}", flush=True)
             said = phase
         if phase in FINAL:
             return 0 if phase == "Succeeded" else 1
         if phase == "Running" and (line := await progress(api, namespace, move.spec.vmi_name or "")) != shown:
-            print(line)
+            print(line, flush=True)
             shown = line
         await asyncio.sleep(LOOK)
 
@@ -119,24 +124,3 @@ async def progress(api: Api, namespace: str, name: str) -> str:
     return "  {processed} MiB copied, {remaining} MiB left of {total}".format(
         **{key: int(told.get(key, 0)) // MIB for key in ("processed", "remaining", "total")}
     )
-
-
-async def connected(work: Callable[[Api], Awaitable[int]]) -> int:
-    """With kubectl's configuration: KUBECONFIG, or the cluster of this host, or the current context."""
-    api = await kube.connect(None if os.environ.get("KUBECONFIG") else own_cluster(), "vmctl")
-    try:
-        return await work(api)
-    except TimeoutError:
-        print("error: it takes longer than that; it goes on", file=sys.stderr)
-        return 1
-    except ApiError as error:
-        raise Terminal(error.reason, error.message) from error
-    finally:
-        await api.close()
-
-
-def own_cluster() -> str | None:
-    try:
-        return str(registry.get(os.environ.get("HOSTLER_CLUSTER", DEFAULT)).kubeconfig)
-    except ClusterError:
-        return None

@@ -1,11 +1,17 @@
-"""python -m tests.bench [boot] [fencing] [memory] [scale] [--members N] [--rounds N]"""
+"""python -m tests.bench [boot] [fencing] [memory] [migration] [scale] [--members N] [--rounds N] [--moves N]"""
 
 import argparse
 import sys
 
-from tests.bench import boot, fencing, memory, scale
+from tests.bench import boot, fencing, memory, migration, scale
 
-BENCHMARKS = {"boot": boot.run, "fencing": fencing.run, "memory": memory.run, "scale": scale.run}
+BENCHMARKS = {
+    "boot": boot.run,
+    "fencing": fencing.run,
+    "memory": memory.run,
+    "migration": migration.run,
+    "scale": scale.run,
+}
 
 
 def main() -> int:
@@ -14,6 +20,7 @@ def main() -> int:
     parser.add_argument("--members", type=int, default=1000, help="scale: VMIs in the set (default 1000)")
     parser.add_argument("--rounds", type=int, default=5, help="boot: starts of each kind (default 5)")
     parser.add_argument("--fences", type=int, default=1, help="fencing: losses of each kind (default 1)")
+    parser.add_argument("--moves", type=int, default=100, help="migration: moves back and forth (default 100)")
     options = parser.parse_args()
     unknown = set(options.names) - set(BENCHMARKS)
     if unknown:

@@ -4,10 +4,12 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cluster.tour import Guide
 from tests.e2e import seen
 from tests.e2e.manifests import claim, vmi
 from tests.e2e.seen import Kubectl
@@ -249,3 +251,8 @@ def test_the_migration_process_is_killed(kubectl, namespace, slowly):
     numbers = [number for number, _ in first + counts(kubectl, namespace, new)]
     assert numbers == list(range(numbers[0], numbers[-1] + 1))
     assert len(seen.guests(namespace)["mover"]) == 1
+
+
+def test_the_example(kubectl, cluster):
+    stop = Guide(Path(kubectl.program), Path(kubectl.kubeconfig), cluster).visit("migration")
+    assert stop.passed, "\n".join(stop.lines)

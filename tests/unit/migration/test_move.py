@@ -170,6 +170,15 @@ def plan_of(one: Any, seen: Seen) -> Plan:
             id="then: the pod that the guest has left",
         ),
         pytest.param(
+            migration("Succeeded"), Seen(vmi(annotations={launcher.OWNER_EPOCH: "1"}), (SOURCE, TARGET), TARGET), [],
+            None, id="which ends by itself",
+        ),
+        pytest.param(
+            migration("Succeeded", dying=True),
+            Seen(vmi(annotations={launcher.OWNER_EPOCH: "1"}), (SOURCE, TARGET), TARGET), ["~go release"], None,
+            id="and is not waited for when the move is deleted",
+        ),
+        pytest.param(
             migration("Succeeded", finalizers=[]), Seen(vmi(), (SOURCE,)), [], None, id="then nothing"
         ),
     ],
