@@ -218,7 +218,7 @@ def probed(vmi: VirtualMachineInstance, ready: VirtualMachineInstanceCondition |
 def ending(vmi: VirtualMachineInstance, seen: Seen, now: datetime) -> Plan:
     """Delete the pod, which shuts the guest down; when it is gone, let the VMI go."""
     if seen.pods:
-        deletes = delete(seen.pods)
+        deletes = delete(seen.pods, launcher_pod.grace(vmi))
         notes = (f"Deleted virtual machine pod {each.target.metadata.name}" for each in deletes)
         status = set_conditions(vmi, {"Ready": TERMINATING}, now) if phase(vmi) not in FINAL else None
         return Plan(deletes, status, tuple(Event("SuccessfulDelete", note) for note in notes), courtesy=True)
@@ -299,8 +299,19 @@ def last_words(pod: Pod) -> LastWords:
     return LastWords(why, code, result[: launcher.RESULT_LIMIT])
 
 
-def delete(pods: Iterable[Pod]) -> tuple[Delete, ...]:
-    return tuple(Delete(pod) for pod in pods if pod.metadata.deletion_timestamp is None)
+def delete(pods: Iterable[Pod], grace: int | None = None) -> tuple[Delete, ...]:
+    """Pods that are to end; sooner than they were made for, if their VMI says so by now."""
+    deletes = (Delete(pod, sooner(pod, grace)) for pod in pods)
+    return tuple(each for each in deletes if each.grace or each.target.metadata.deletion_timestamp is None)
+
+
+def sooner(pod: Pod, grace: int | None) -> int | None:
+    """Seconds that a pod has to end, when that is less than it has now; never 0: that would not wait for its end."""
+    given = pod.metadata.deletion_grace_period_seconds
+    if given is None and (own := pod.spec.termination_grace_period_seconds) is not None:
+        given = own - launcher_pod.KUBELET_GRACE
+    wanted = max(grace, 1) if grace is not None else None
+    return wanted if wanted is not None and given is not None and wanted < given else None
 
 
 def phase(vmi: VirtualMachineInstance) -> str:

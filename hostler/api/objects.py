@@ -56,6 +56,7 @@ class PodVolume(Model):
 
 class PodSpec(Model):
     node_name: str | None = None
+    termination_grace_period_seconds: int | None = None
     volumes: tuple[PodVolume, ...] = ()
 
 

@@ -5,13 +5,14 @@ import os
 import sys
 import termios
 import tty
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Annotated
 
 import aiohttp
 import typer
 
+from hostler.cli.stdin import chunks
 from hostler.cli.target import PROTOCOL, Kubeconfig, Namespace, VirtualMachineInstances, parse, run
 from hostler.runtime.kube import Api
 
@@ -76,7 +77,7 @@ async def show(socket: aiohttp.ClientWebSocketResponse, news: asyncio.Event) -> 
 
 
 async def type_in(socket: aiohttp.ClientWebSocketResponse, news: asyncio.Event, *, watch: bool) -> None:
-    async for data in keys():
+    async for data in chunks():
         end = data.find(ESCAPE) if sys.stdin.isatty() else -1
         if not watch:
             await socket.send_bytes(data if end < 0 else data[:end])
@@ -86,13 +87,6 @@ async def type_in(socket: aiohttp.ClientWebSocketResponse, news: asyncio.Event, 
         while True:
             news.clear()
             await asyncio.wait_for(news.wait(), QUIET)
-
-
-async def keys() -> AsyncIterator[bytes]:
-    """What comes from standard input, as it comes."""
-    loop = asyncio.get_running_loop()
-    while data := await loop.run_in_executor(None, os.read, 0, 4096):
-        yield data
 
 
 @contextmanager

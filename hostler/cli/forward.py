@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import aiohttp
 import typer
 
+from hostler.cli.stdin import chunks
 from hostler.cli.target import (
     PROTOCOL,
     Kubeconfig,
@@ -138,10 +139,8 @@ async def listen(dial: Dial, address: str, port: int) -> asyncio.Server:
 
 
 async def over_stdio(socket: Socket) -> None:
-    loop = asyncio.get_running_loop()
-
     async def send() -> None:
-        while data := await loop.run_in_executor(None, os.read, 0, CHUNK):
+        async for data in chunks():
             await socket.send_bytes(data)
 
     async def receive() -> None:

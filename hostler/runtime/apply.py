@@ -83,7 +83,7 @@ class Applier:
             case Create():
                 await self._create(action)
             case Delete():
-                await self._delete(action.target)
+                await self._delete(action)
             case Patch():
                 await self._patch(action)
             case Send():
@@ -105,10 +105,10 @@ class Applier:
         if not create.blind:
             self._store.observe(create.kind, answer)
 
-    async def _delete(self, target: Resource) -> None:
-        meta, kind = target.metadata, type(target)
+    async def _delete(self, delete: Delete) -> None:
+        meta, kind = delete.target.metadata, type(delete.target)
         try:
-            answer = await self._kube.delete(kind, meta.namespace, meta.name, uid=meta.uid)
+            answer = await self._kube.delete(kind, meta.namespace, meta.name, uid=meta.uid, grace=delete.grace)
         except (NotFound, Conflict):  # gone, or another one has its name now
             self._store.remove(kind, (meta.namespace, meta.name), meta.uid)
             return

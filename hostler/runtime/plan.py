@@ -31,6 +31,7 @@ class Delete:
     """Delete this very object: one of the same name with another UID stays."""
 
     target: Resource
+    grace: int | None = None  # seconds, in place of its own
 
     def __str__(self) -> str:
         return f"delete {self.target.kind()} {self.target.metadata.name}"

@@ -110,7 +110,7 @@ def gathered(process) -> bytes:
 
 
 def test_paused_a_guest_counts_no_further(kubectl, space, vmctl, guest):
-    said(vmctl, guest, "(i=0; while :; do i=$((i+1)); echo $i >/run/count; usleep 20000; done) &")
+    said(vmctl, guest, "(i=0; while :; do i=$((i+1)); echo $i >/run/new; mv /run/new /run/count; usleep 20000; done) &")
     assert counted(vmctl, guest) < counted(vmctl, guest)
     vmctl("pause", guest)
     kubectl("wait", "-n", space, "--for=condition=Paused", f"vmi/{guest}", "--timeout=20s")

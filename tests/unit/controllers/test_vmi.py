@@ -8,6 +8,7 @@ from controllers import vmi as controller
 from controllers.settings import ManagerSettings
 from controllers.vmi import Seen, plan
 from hostler.api import launcher
+from hostler.api.objects import Pod
 from hostler.runtime.errors import Forbidden, Terminal
 from hostler.runtime.plan import Create, Failure, Plan
 from hostler.runtime.store import Store
@@ -300,3 +301,19 @@ def test_after_the_hand_over_the_old_pod_is_of_no_interest() -> None:
     moved = vmi(phase="Running", ready=True, annotations={launcher.OWNER_EPOCH: "1"})
     assert plan_of(moved, pod(phase="Succeeded", said=LEFT), other()).status is None
     assert (plan_of(moved, pod(phase="Succeeded", said=LEFT), other("Succeeded")).status or {})["phase"] == "Succeeded"
+
+
+@pytest.mark.parametrize(
+    ("own", "ending", "grace", "expected"),
+    [
+        pytest.param(45, None, 30, None, id="as it was made"),
+        pytest.param(45, None, 0, 1, id="at once, but not forgotten before its end"),
+        pytest.param(45, 45, 5, 5, id="it ends, but not soon enough"),
+        pytest.param(45, 1, 1, None, id="it ends soon already"),
+        pytest.param(None, None, 5, None, id="a pod that says nothing"),
+    ],
+)
+def test_a_shorter_grace_is_passed_on(own: int | None, ending: int | None, grace: int, expected: int | None) -> None:
+    meta = {"name": "p", "uid": "u"} | ({"deletionGracePeriodSeconds": ending} if ending else {})
+    made = Pod.read({"metadata": meta, "spec": {"terminationGracePeriodSeconds": own}})
+    assert controller.sooner(made, grace) == expected
