@@ -23,7 +23,7 @@ def job(name, script=None, volumes=(), **spec):
         "autoattachPodInterface": False,
         "disks": [{"name": each["name"], "disk": {"bus": "virtio"}} for each in volumes],
     }
-    domain = {"memory": {"guest": "96Mi"}, "devices": devices, "firmware": {"kernelBoot": BOOT}}
+    domain = {"memory": {"guest": "128Mi"}, "devices": devices, "firmware": {"kernelBoot": BOOT}}
     guest = {"terminationGracePeriodSeconds": 5, "domain": domain, "volumes": list(volumes)}
     return {
         "apiVersion": "hostler.io/v1alpha1",
