@@ -46,7 +46,8 @@ async def serve(kube: Kube, credentials: Credentials, port: int) -> web.AppRunne
 async def decide(kube: Kube, asked: Raw) -> Answer:
     """The answer; a guest that is to move away is marked before it is given."""
     namespace, name = asked["namespace"], asked["name"]
-    dry = bool(asked.get("dryRun")) or bool((asked.get("object") or {}).get("deleteOptions", {}).get("dryRun"))
+    options = (asked.get("object") or {}).get("deleteOptions") or {}
+    dry = bool(asked.get("dryRun") or options.get("dryRun"))
     for _ in range(TRIES):
         try:
             pod = LauncherPod.model_validate(await kube.get(LauncherPod, namespace, name))

@@ -223,9 +223,11 @@ class Source:
                 await self._reporter.write(patch)
             except ApiError as error:
                 log.warning("cannot write the end of a move", extra=self._fields(error=str(error)))
-                await asyncio.sleep(AGAIN)
-            else:
+            vmi = self._reporter.vmi
+            state = ownership.moving(vmi) if vmi else None
+            if state is None or state.migration_uid != self._uid:
                 return
+            await asyncio.sleep(AGAIN)
 
     async def _try(self, call: Awaitable[None]) -> None:
         """What fails shows in what is seen next."""
