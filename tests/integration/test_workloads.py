@@ -1,8 +1,11 @@
 """Workloads on a real API server: what it refuses, and managers that are killed in the middle of a rollout."""
 
 import asyncio
+import os
 import random
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -196,6 +199,45 @@ async def test_a_deployment_rolls_and_rolls_back(place: Place, manager: Manager)
         told = await place.events(Deployment)
         assert any(reason == "ScalingReplicaSet" and "Scaled up replica set" in note for reason, note in told)
         assert any(reason == "ScalingReplicaSet" and "Scaled down replica set" in note for reason, note in told)
+
+
+def vmctl(server: ApiServer, namespace: str, *words: str) -> str:
+    command = [sys.executable, "-m", "hostler.cli.main", "rollout", *words, "-n", namespace]
+    done = subprocess.run(
+        command, env=os.environ | {"KUBECONFIG": str(server.kubeconfig)}, capture_output=True, text=True, check=False
+    )
+    return done.stdout + done.stderr
+
+
+async def test_vmctl_rollout(place: Place, manager: Manager, hostler: ApiServer) -> None:
+    async def say(*words: str) -> str:
+        return await asyncio.to_thread(vmctl, hostler, place.namespace, *words)
+
+    with manager.running():
+        await start(place, Deployment, replicas=1)
+        assert 'deployment "web" successfully rolled out' in await say("status", "vmdeploy/web")
+        assert "no rollout history found" in await say("undo", "vmdeploy/web")
+        assert "vmdeploy/web paused" in await say("pause", "vmdeploy/web")
+        await change(place, Deployment, template=template("65Mi"))
+        assert "is paused: vmctl rollout resume" in await say("undo", "vmdeploy/web")
+        assert "vmdeploy/web resumed" in await say("resume", "vmdeploy/web")
+        assert "successfully rolled out" in await say("status", "vmdeploy/web", "--timeout", "30")
+        assert await complete(place, "65Mi", 1)
+        assert [line.split()[0] for line in (await say("history", "vmdeploy/web")).splitlines()] == [
+            "REVISION",
+            "1",
+            "2",
+        ]
+        assert "guest: 64Mi" in await say("history", "vmdeploy/web", "--revision", "1")
+        assert "there are: 1, 2" in await say("undo", "vmdeploy/web", "--to-revision", "9")
+        assert "vmdeploy/web rolled back" in await say("undo", "vmdeploy/web")
+        assert "successfully rolled out" in await say("status", "vmdeploy/web", "--timeout", "30")
+        assert await complete(place, "64Mi", 1)
+        (before,) = await place.names(VMI)
+        assert "vmdeploy/web restarted" in await say("restart", "vmdeploy/web")
+        assert "successfully rolled out" in await say("status", "vmdeploy/web", "--timeout", "30")
+        assert await place.names(VMI) != [before]
+        assert "not found" in await say("status", "vmsts/nobody")
 
 
 async def test_managers_that_are_killed_during_a_rollout(place: Place, manager: Manager) -> None:
