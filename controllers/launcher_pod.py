@@ -15,6 +15,14 @@ from hostler.runtime.errors import Terminal
 from hostler.runtime.plan import owner_reference
 from hostler.runtime.protocol import Raw
 
+SECURITY: Raw = {
+    "runAsUser": launcher.UID,
+    "runAsGroup": launcher.UID,
+    "runAsNonRoot": True,
+    "fsGroup": launcher.UID,
+    "fsGroupChangePolicy": "OnRootMismatch",
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
 DEFAULT_GRACE = 30  # seconds
 KUBELET_GRACE = 15  # seconds that the kubelet waits longer than PID 1 does
 LONGEST_REQUEST = 120_000  # characters; the kernel takes 128 KiB in one environment variable
@@ -84,14 +92,7 @@ def pod_spec(vmi: VirtualMachineInstance, storage: Storage, settings: ManagerSet
         "terminationGracePeriodSeconds": grace(vmi) + KUBELET_GRACE,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": {
-            "runAsUser": launcher.UID,
-            "runAsGroup": launcher.UID,
-            "runAsNonRoot": True,
-            "fsGroup": launcher.UID,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": SECURITY,
         "containers": [container(vmi, storage, settings)],
         "volumes": storage.volumes,
     }

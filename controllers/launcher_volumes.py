@@ -57,7 +57,8 @@ def storage(vmi: VirtualMachineInstance, claims: Claims) -> Storage:
     if kernel and (box := kernel.container):
         result.image(launcher.KERNEL_VOLUME, launcher.KERNEL, box.image, box.image_pull_policy, box.image_pull_secret)
     for volume in vmi.spec.volumes:
-        add(result, vmi, volume, claims)
+        if not volume.hotpluggable:  # those have pods of their own
+            add(result, vmi, volume, claims)
     return result
 
 
@@ -107,8 +108,12 @@ def claim(result: Storage, volume: Volume, pvc: PersistentVolumeClaim) -> None:
         result.devices.append({"name": name, "devicePath": launcher.device_path(volume.name)})
         return
     result.mount(name, f"{launcher.CLAIMS}/{volume.name}", read_only=read_only, persistentVolumeClaim=source)
-    size = int(pvc.size * (1 - FILESYSTEM_OVERHEAD)) // MIB * MIB
-    result.disks.append(launcher.ClaimDisk(volume=volume.name, bytes=size))
+    result.disks.append(launcher.ClaimDisk(volume=volume.name, bytes=disk_bytes(pvc)))
+
+
+def disk_bytes(pvc: PersistentVolumeClaim) -> int:
+    """How large a disk image on a filesystem claim is."""
+    return int(pvc.size * (1 - FILESYSTEM_OVERHEAD)) // MIB * MIB
 
 
 def cloud_init(

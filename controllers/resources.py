@@ -41,6 +41,13 @@ def guest_memory(spec: VirtualMachineInstanceSpec) -> int:
     raise Terminal("MemoryMissing", "spec.domain.memory.guest: say how much memory the guest has, such as 128Mi")
 
 
+def grown(vmi: VirtualMachineInstance) -> int:
+    """Bytes that a running guest is to have beside what it began with."""
+    known = vmi.status.memory if vmi.status else None
+    first = known.guest_at_boot if known else None
+    return max(0, guest_memory(vmi.spec) - whole("domain.memory.guest", first)) if first is not None else 0
+
+
 def has_interface(spec: VirtualMachineInstanceSpec) -> bool:
     """Whether the pod needs /dev/net/tun; KubeVirt attaches the pod network where nothing is said."""
     devices = spec.domain.devices
@@ -65,10 +72,11 @@ def resources(vmi: VirtualMachineInstance, settings: ManagerSettings) -> Raw:
     limits = dict(asked.limits) if asked else {}
     extra = overhead(vmi, settings)
     requested = 0 if asked and asked.overcommit_guest_overhead else extra
-    memory = requests.get("memory") or limits.get("memory") or guest_memory(vmi.spec)
-    requests["memory"] = str(whole("domain.resources.requests.memory", memory) + requested)
+    memory = requests.get("memory") or limits.get("memory")
+    base = guest_memory(vmi.spec) if memory is None else whole("domain.resources.requests.memory", memory) + grown(vmi)
+    requests["memory"] = str(base + requested)
     if "memory" in limits:
-        limits["memory"] = str(whole("domain.resources.limits.memory", limits["memory"]) + extra)
+        limits["memory"] = str(whole("domain.resources.limits.memory", limits["memory"]) + grown(vmi) + extra)
     if "cpu" not in requests and "cpu" not in limits:
         requests["cpu"] = f"{vcpus(vmi.spec) * 1000 // settings.cpu_allocation_ratio}m"
     if has_interface(vmi.spec):

@@ -224,9 +224,17 @@ def follow(vm: VirtualMachine, seen: Seen, requests: Requests, now: datetime) ->
     if vmi is not None and run_strategy(vm) == "RerunOnFailure" and not requests:
         new = vm.status is None or vm.status.run_strategy != "RerunOnFailure"
         requests = [START_REQUEST] if phase(vmi) == "Failed" or (new and dying(vmi)) else []
-    actions = release(vm, vmi) if vmi is not None and dying(vmi) else ()
+    actions = release(vm, vmi) if vmi is not None and dying(vmi) else update(vm, vmi)
     prospect = Prospect(vmi, seen.claims, seen.volumes)
     return Plan(actions, vm_status.status(vm, prospect, requests, now), news(vm, vmi) + bad_news(vm, seen))
+
+
+def update(vm: VirtualMachine, vmi: VirtualMachineInstance | None) -> tuple[Action, ...]:
+    """What a running guest can follow of a changed template."""
+    if vmi is None or phase(vmi) != "Running":
+        return ()
+    change = vm_instance.live(vm, vmi)
+    return (Patch(vmi, {"spec": change}, "update"),) if change else ()
 
 
 def news(vm: VirtualMachine, vmi: VirtualMachineInstance | None) -> tuple[Event, ...]:

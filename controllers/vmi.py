@@ -8,11 +8,12 @@ from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
-from controllers import launcher_pod
+from controllers import hotplug, launcher_pod
 from controllers.launcher_volumes import claim_name
 from controllers.settings import ManagerSettings
 from hostler.api import cdi, launcher
 from hostler.api.cdi import DataVolume
+from hostler.api.kubevirt.storage import Volume
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmi_status import VirtualMachineInstanceCondition
@@ -65,6 +66,7 @@ class Seen:
     pods: tuple[Pod, ...] = ()
     claims: Mapping[str, PersistentVolumeClaim] | None = None
     filling: tuple[DataVolume, ...] = ()  # of its claims, those whose disk is not there yet
+    attachments: tuple[Pod, ...] = ()  # pods that bring disks to the running guest
 
 
 def controller(settings: ManagerSettings) -> Controller[VirtualMachineInstance, Seen]:
@@ -76,9 +78,9 @@ def controller(settings: ManagerSettings) -> Controller[VirtualMachineInstance, 
         look=look,
         plan=partial(plan, settings=settings),
         failed=failed,
-        concerns=waiting_for_claim,
+        concerns=concerned,
         subresource=None,  # as in KubeVirt, a VMI has none
-        selectors={Pod: f"{launcher.APP_LABEL}={launcher.APP_VALUE}"},
+        selectors={Pod: launcher.PODS},
     )
 
 
@@ -88,17 +90,29 @@ def look(store: Store, vmi: VirtualMachineInstance) -> Seen:
     claims = {name: claim for name in names if (claim := store.get(PersistentVolumeClaim, (namespace, name)))}
     volumes = (store.get(DataVolume, (namespace, name)) for name in names)
     filling = tuple(each for each in volumes if each and each.phase != cdi.SUCCEEDED)
-    return Seen(tuple(store.owned(Pod, vmi.metadata.uid)), claims, filling)
+    pods = tuple(store.owned(Pod, vmi.metadata.uid))
+    return Seen(pods, claims, filling, tuple(each for pod in pods for each in store.owned(Pod, pod.metadata.uid)))
 
 
-def waiting_for_claim(changed: Resource, store: Store) -> Iterable[Key]:
-    """A claim, and what fills it, concerns the VMIs that wait for it."""
-    if not isinstance(changed, PersistentVolumeClaim | DataVolume):
-        return
+def concerned(changed: Resource, store: Store) -> Iterable[Key]:
+    """A claim, and what fills it, concerns the VMIs that wait for it; a pod that brings a disk its VMI."""
     namespace, name = changed.metadata.namespace, changed.metadata.name
-    for vmi in store.within(VirtualMachineInstance, namespace):
-        if phase(vmi) in BEFORE_POD and name in map(claim_name, vmi.spec.volumes):
-            yield namespace, vmi.metadata.name
+    if isinstance(changed, Pod) and changed.metadata.labels.get(launcher.APP_LABEL) == launcher.ATTACHMENT:
+        yield namespace, changed.metadata.annotations.get(launcher.DOMAIN, "")
+    if isinstance(changed, PersistentVolumeClaim | DataVolume):
+        for vmi in store.within(VirtualMachineInstance, namespace):
+            if name in map(claim_name, waits_for(vmi)):
+                yield namespace, vmi.metadata.name
+
+
+def waits_for(vmi: VirtualMachineInstance) -> Iterable[Volume]:
+    """Before there is a guest all of its volumes; then those that come while it runs."""
+    return (each for each in vmi.spec.volumes if phase(vmi) in BEFORE_POD or each.hotpluggable)
+
+
+def cold(vmi: VirtualMachineInstance) -> Iterable[Volume]:
+    """The volumes that are there from the start."""
+    return (each for each in vmi.spec.volumes if not each.hotpluggable)
 
 
 def plan(vmi: VirtualMachineInstance, seen: Seen, now: datetime, settings: ManagerSettings) -> Plan:
@@ -110,25 +124,25 @@ def plan(vmi: VirtualMachineInstance, seen: Seen, now: datetime, settings: Manag
     if phase(vmi) in FINAL:
         return Plan(delete(pod for pod in seen.pods if not pod.finished))
     if any(ownership.owns(pod, vmi) for pod in seen.pods):
-        return follow(vmi, seen.pods, now, settings)
+        return follow(vmi, seen, now, settings)
     if phase(vmi) in BEFORE_POD:
         return starting(vmi, seen, now, settings)
     return finish(vmi, "Failed", LastWords(NO_POD), now)
 
 
-def follow(vmi: VirtualMachineInstance, pods: tuple[Pod, ...], now: datetime, settings: ManagerSettings) -> Plan:
+def follow(vmi: VirtualMachineInstance, seen: Seen, now: datetime, settings: ManagerSettings) -> Plan:
     """The phase by the pod that owns the guest; what is in others is of no interest before it moves there."""
-    owners = [pod for pod in pods if ownership.owns(pod, vmi)]
+    owners = [pod for pod in seen.pods if ownership.owns(pod, vmi)]
     pod = min(owners, key=lambda pod: (pod.finished, pod.metadata.deletion_timestamp is not None))
     if pod.finished:
         how = last_words(pod)
         if how.why.reason == MOVED:
-            awaited = ownership.moving(vmi) and any(not each.finished for each in pods)
+            awaited = ownership.moving(vmi) and any(not each.finished for each in seen.pods)
             return Plan() if awaited else finish(vmi, "Failed", LastWords(LOST), now)
         return finish(vmi, pod.status.phase, how, now)
     if phase(vmi) in BEFORE_GUEST:
         return scheduling(vmi, pod, now, settings)
-    return running(vmi, pod, now)
+    return running(vmi, pod, seen, now, settings)
 
 
 def guard(vmi: VirtualMachineInstance, now: datetime) -> Patch:
@@ -141,10 +155,11 @@ def guard(vmi: VirtualMachineInstance, now: datetime) -> Patch:
 
 def starting(vmi: VirtualMachineInstance, seen: Seen, now: datetime, settings: ManagerSettings) -> Plan:
     """Create the pod, as soon as the claims that it mounts exist and the disks on them are whole."""
-    if seen.filling:
-        return waiting(vmi, seen.filling, now)
+    needed = set(map(claim_name, cold(vmi)))
+    if filling := tuple(each for each in seen.filling if each.metadata.name in needed):
+        return waiting(vmi, filling, now)
     claims = seen.claims or {}
-    missing = [name for volume in vmi.spec.volumes if (name := claim_name(volume)) and name not in claims]
+    missing = [name for volume in cold(vmi) if (name := claim_name(volume)) and name not in claims]
     if missing:
         claim = f"{vmi.metadata.namespace}/{missing[0]}"
         trouble = Condition(False, "FailedPvcNotFound", f"PVC {claim} does not exist, waiting for it to appear")
@@ -190,29 +205,46 @@ def scheduling(vmi: VirtualMachineInstance, pod: Pod, now: datetime, settings: M
     return Plan(status=status, courtesy=not trouble and not unscheduled)
 
 
-def running(vmi: VirtualMachineInstance, pod: Pod, now: datetime) -> Plan:
-    """The node agent says how the guest is; only of a pod that goes, or a node that is silent, it may not know."""
-    ready = condition(vmi, "Ready")
+def running(vmi: VirtualMachineInstance, pod: Pod, seen: Seen, now: datetime, settings: ManagerSettings) -> Plan:
+    """The node agent says how the guest is; what the guest lacks by now, its pod must have room for first."""
     if pod.metadata.deletion_timestamp:
         return Plan(status=set_conditions(vmi, {"Ready": TERMINATING}, now))
-    seen, compute = pod.condition("Ready"), pod.container(launcher.COMPUTE)
+    if phase(vmi) != "Running" or ownership.moving(vmi):
+        return Plan(status=set_conditions(vmi, readiness(vmi, pod), now))
+    change = hotplug.change(vmi, pod, seen.attachments, whole(seen), settings)
+    wanted = readiness(vmi, pod) | change.conditions
+    status = change.status | (set_conditions(vmi, wanted, now) if wanted else {})
+    return Plan(tuple(change.actions), status or None, tuple(change.events))
+
+
+def whole(seen: Seen) -> dict[str, PersistentVolumeClaim]:
+    """The claims whose disks are there."""
+    filling = {each.metadata.name for each in seen.filling}
+    return {name: claim for name, claim in (seen.claims or {}).items() if name not in filling}
+
+
+def readiness(vmi: VirtualMachineInstance, pod: Pod) -> dict[str, Condition | None]:
+    """Only of a node that is silent, and of probes, the agent may not know."""
+    ready, seen, compute = condition(vmi, "Ready"), pod.condition("Ready"), pod.container(launcher.COMPUTE)
     if seen is None or compute is None:
-        return Plan()  # the kubelet has not caught up with the agent
+        return {}  # the kubelet has not caught up with the agent
     if not compute.ready:
-        return probed(vmi, ready, seen.message or "", now)
+        return probed(vmi, ready, seen.message or "")
     # a node's silence turns the pod's condition, but not what its last report said of the container
     if seen.status == "False":
-        return Plan(status=set_conditions(vmi, {"Ready": NODE_SILENT}, now))
+        return {"Ready": NODE_SILENT}
     if ready is not None and ready.reason in (NODE_SILENT.reason, launcher.NOT_PROBED):
-        return Plan(status=set_conditions(vmi, {"Ready": Condition(True)}, now))
-    return Plan()
+        return {"Ready": Condition(True)}
+    return {}
 
 
-def probed(vmi: VirtualMachineInstance, ready: VirtualMachineInstanceCondition | None, why: str, now: datetime) -> Plan:
+def probed(
+    vmi: VirtualMachineInstance, ready: VirtualMachineInstanceCondition | None, why: str
+) -> dict[str, Condition | None]:
     """The kubelet says that the guest is not ready; without a probe of its own it only has not caught up."""
     if vmi.spec.readiness_probe is None or (ready is not None and ready.reason == NOT_RUNNING.reason):
-        return Plan()  # of a guest that is paused, the agent has told
-    return Plan(status=set_conditions(vmi, {"Ready": Condition(False, launcher.NOT_PROBED, why)}, now))
+        return {}  # of a guest that is paused, the agent has told
+    return {"Ready": Condition(False, launcher.NOT_PROBED, why)}
 
 
 def ending(vmi: VirtualMachineInstance, seen: Seen, now: datetime) -> Plan:

@@ -48,9 +48,14 @@ KVM = "devices.kubevirt.io/kvm"
 TUN = "devices.kubevirt.io/tun"
 VHOST_NET = "devices.kubevirt.io/vhost-net"
 
+ATTACHMENT = "hotplug-disk"  # value of APP_LABEL, and the container, of the pod that brings a disk to a running guest
+PODS = f"{APP_LABEL} in ({APP_VALUE},{ATTACHMENT})"  # selects all pods of guests
+PLUGGED = "hp-"  # what libvirt calls the descriptors of a disk that came to a running guest begins with it
+
 COMPUTE = "compute"  # the container that holds libvirtd and QEMU
 PID1 = ("python3", "-S", "-E", "/usr/lib/hostler/pid1.py")  # its command; the image has launcher/pod/*.py there
 PROBE = (*PID1[:-1], "/usr/lib/hostler/probe.py")  # asks the agent in the guest; launcher/pod/probe.py
+ATTACH = ("python3", "-S", "-E", "/usr/lib/hostler/attach.py")  # the command of an attachment pod
 UID = 107  # of everything in the pod; libvirt-qemu in the image's /etc/passwd
 
 # places inside the compute container
@@ -67,6 +72,8 @@ GUEST_AGENT_SOCKET = f"{PRIVATE}/guest-agent"
 DISKS_VOLUME = "disks"  # emptyDir: overlays, empty disks, cloud-init images
 DISKS = "/var/run/hostler/disks"
 IMAGES = "/var/run/hostler/images"  # IMAGES/<volume>: a containerDisk's image volume, read-only
+HOTPLUG = "/run/hostler/hotplug"  # in an attachment pod: the folder of a filesystem PVC, with disk.img,
+HOTPLUG_DEVICE = "/dev/hotplug"  # or the device node of a block PVC
 KERNEL_VOLUME = "kernel-boot"
 KERNEL = f"{IMAGES}/{KERNEL_VOLUME}"
 CLAIMS = "/var/run/kubevirt-private/vmi-disks"  # CLAIMS/<volume>/disk.img: a filesystem PVC

@@ -30,12 +30,23 @@ class ContainerState(Model):
     terminated: ContainerStateTerminated | None = None
 
 
+class ContainerResources(Model):
+    requests: dict[str, Quantity] = Field(default_factory=dict)
+    limits: dict[str, Quantity] = Field(default_factory=dict)
+
+
+class Container(Model):
+    name: str
+    resources: ContainerResources = ContainerResources()
+
+
 class ContainerStatus(Model):
     name: str
     ready: bool = False
     restart_count: Int32 = 0
     last_state: ContainerState = ContainerState()
     state: ContainerState = ContainerState()
+    resources: ContainerResources | None = None  # what the kubelet has given it
 
 
 class PodCondition(Model):
@@ -58,6 +69,7 @@ class PodSpec(Model):
     node_name: str | None = None
     termination_grace_period_seconds: int | None = None
     volumes: tuple[PodVolume, ...] = ()
+    containers: tuple[Container, ...] = ()
 
 
 class PodStatus(Model):

@@ -11,7 +11,6 @@ from hostler.api.schema import at, model_schema
 NOT_YET = """
 accessCredentials
 resourceClaims
-startStrategy
 utilityVolumes
 
 domain.cpu.dedicatedCpuPlacement
@@ -23,7 +22,6 @@ domain.firmware.bootloader.efi
 domain.ioThreads
 domain.launchSecurity
 domain.memory.hugepages
-domain.memory.maxGuest
 domain.memory.reservedOverhead
 
 domain.devices.autoattachVSOCK
@@ -56,13 +54,11 @@ networks[].resourceClaim
 
 volumes[].configMap
 volumes[].containerPath
-volumes[].dataVolume.hotpluggable
 volumes[].downwardAPI
 volumes[].downwardMetrics
 volumes[].ephemeral
 volumes[].hostDisk
 volumes[].memoryDump
-volumes[].persistentVolumeClaim.hotpluggable
 volumes[].secret
 volumes[].serviceAccount
 volumes[].sysprep

@@ -13,7 +13,7 @@ from hostler.runtime.errors import AlreadyExists, ApiError, Conflict, Forbidden,
 from hostler.runtime.events import Recorder
 from hostler.runtime.pace import TokenBucket
 from hostler.runtime.plan import Action, AnyController, Create, Delete, Failure, Patch, Plan, Send
-from hostler.runtime.protocol import Kube, Raw
+from hostler.runtime.protocol import Kube, Ops, Raw
 from hostler.runtime.store import Store
 
 MOST_AT_ONCE = 64
@@ -122,9 +122,8 @@ class Applier:
             if seen["uid"] != owner.uid or seen.get("deletionTimestamp"):
                 raise Conflict(409, "OwnerEnding", f"{owner.name} is being deleted")
         meta, kind = action.target.metadata, type(action.target)
-        precondition = {"resourceVersion": meta.resource_version}
-        patch = action.patch | {"metadata": precondition | action.patch.get("metadata", {})}
-        self._store.observe(kind, await self._kube.patch(kind, meta.namespace, meta.name, patch))
+        answer = await self._kube.patch(kind, meta.namespace, meta.name, guarded(action), action.subresource)
+        self._store.observe(kind, answer)
 
     async def _write_status(self, controller: AnyController, parent: Resource, plan: Plan) -> bool:
         """Write what differs, if anything does; True if it was put off."""
@@ -145,6 +144,15 @@ class Applier:
             extra={"kind": kind.kind(), "object": f"{meta.namespace}/{meta.name}", "set": ",".join(difference)},
         )
         return False
+
+
+def guarded(action: Patch) -> Raw | Ops:
+    """The patch with its precondition."""
+    meta = action.target.metadata
+    if isinstance(action.patch, list):
+        return [{"op": "test", "path": "/metadata/uid", "value": meta.uid}, *action.patch]
+    precondition = {"resourceVersion": meta.resource_version}
+    return action.patch | {"metadata": precondition | action.patch.get("metadata", {})}
 
 
 def changes(current: Model | None, wanted: Raw) -> Raw:

@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from hostler.api.meta import Resource
 from hostler.runtime.errors import ApiError, Terminal
-from hostler.runtime.protocol import Kind, Raw
+from hostler.runtime.protocol import Kind, Ops, Raw
 from hostler.runtime.store import Key, Store
 
 P = TypeVar("P", bound=Resource)
@@ -39,12 +39,16 @@ class Delete:
 
 @dataclass(frozen=True)
 class Patch:
-    """A merge patch to an object as we know it: if it changed since, the patch is refused and the key planned anew."""
+    """A merge patch to an object as we know it: if it changed since, the patch is refused and the key planned anew.
+
+    A list is a JSON patch, which is refused only if the object is another by now.
+    """
 
     target: Resource
-    patch: Raw
+    patch: Raw | Ops
     why: str
     alive: Resource | None = None  # only if this object, asked for at that moment, still lives and is not being deleted
+    subresource: str | None = None
 
     def __str__(self) -> str:
         return f"{self.why} {self.target.kind()} {self.target.metadata.name}"

@@ -17,7 +17,7 @@ from hostler.runtime import ownership
 from hostler.runtime.errors import ApiError, Error, Retry, Terminal
 from hostler.runtime.pace import TokenBucket
 from hostler.runtime.reflector import back_off
-from launcher.agent import controls, metrics, network
+from launcher.agent import changes, controls, metrics, network
 from launcher.agent.facts import Domain, Guest
 from launcher.agent.ground import Ground
 from launcher.agent.guests import Running
@@ -188,7 +188,7 @@ class Caretaker:
         if net is not None:
             host = replace(host, mtu=net.uplink.mtu, pod_mac=net.uplink.mac)
         try:
-            await one.start(convert(vmi, host))
+            await one.start(convert(vmi, host), paused=vmi.spec.start_strategy == "Paused")
         except Retry:
             if await self._own(one) is None:  # else the answer was lost, not the guest
                 raise
@@ -223,11 +223,20 @@ class Caretaker:
                 guest = None
             elif guest is None or time.monotonic() - asked >= LOOK:
                 guest, asked = await ask(one, domain.name), time.monotonic()
-            told = await self._report(Sight(domain, guest, net))
+            troubles = await self._change(one, domain)
+            domain = await self._own(one) or domain
+            told = await self._report(Sight(domain, guest, net, troubles)) and not troubles
             # a guest can make news as fast as it likes, by opening and closing its agent's channel
             await asyncio.sleep(CALM if self._pace.take() else 1 / PACE)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.news.wait(), LOOK if told else AGAIN)
+
+    async def _change(self, one: Hypervisor, domain: Domain) -> dict[str, str]:
+        """Give the guest what its VMI has meanwhile."""
+        vmi = self.reporter.vmi
+        if vmi is None or domain.state not in ("running", "paused"):
+            return {}
+        return await changes.carry_out(one, self._ground, vmi, domain, self.reporter.tell)
 
     async def _report(self, sight: Sight) -> bool:
         """Whether the VMI says what was seen; the guest is served on when the API server is away."""

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from xml.etree import ElementTree
 
+from hostler.api import launcher
 from hostler.runtime.errors import Retry
 
 XML_LIMIT = 512 * 1024
 STRINGS = 256
+DIGITS = 15
 NICS, ADDRESSES, DEVICES = 32, 16, 256
 AGENT_CHANNEL = "org.qemu.guest_agent.0"
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
@@ -42,6 +44,9 @@ class Domain:
     agent: bool = False  # the agent in the guest has its channel open
     macs: Mapping[str, str] = field(default_factory=dict)  # by alias, or tap device where there is no alias
     disks: Mapping[str, str] = field(default_factory=dict)  # alias -> target
+    plugged: frozenset[str] = frozenset()  # of those, the ones that came while the guest ran
+    vcpus: int = 1
+    growth: tuple[int, int] | None = None  # bytes that the guest is asked to use, and uses, beside its first memory
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,36 @@ def domain_facts(name: str, state: int, reason: int, xml: str) -> Domain:
         agent=agent_connected(root),
         macs={alias(nic): mac for nic in root.findall("devices/interface")[:NICS] if (mac := card(nic))},
         disks={alias(disk): target(disk) for disk in root.findall("devices/disk")[:DEVICES]},
+        plugged=frozenset(alias(disk) for disk in root.findall("devices/disk")[:DEVICES] if by_descriptor(disk)),
+        vcpus=vcpus(root),
+        growth=growth(root),
     )
+
+
+def by_descriptor(disk: ElementTree.Element) -> bool:
+    source = disk.find("source")
+    return source is not None and source.get("fdgroup", "").startswith(launcher.PLUGGED)
+
+
+def vcpus(root: ElementTree.Element) -> int:
+    """`<vcpu current='2'>4</vcpu>`: 2 of 4."""
+    found = root.find("vcpu")
+    return number(found.get("current") or found.text) if found is not None else 1
+
+
+def growth(root: ElementTree.Element) -> tuple[int, int] | None:
+    """What virtio-mem was asked for, and what the guest took; libvirt tells in KiB."""
+    device = next(
+        (each for each in root.findall("devices/memory")[:DEVICES] if each.get("model") == "virtio-mem"), None
+    )
+    if device is None:
+        return None
+    return number(device.findtext("target/requested")) * 1024, number(device.findtext("target/current")) * 1024
+
+
+def number(said: str | None) -> int:
+    digits = (said or "").strip()[:DIGITS]
+    return int(digits) if digits.isdecimal() else 0
 
 
 def agent_connected(root: ElementTree.Element) -> bool:

@@ -5,7 +5,8 @@ from typing import Protocol
 
 from hostler.api import launcher
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
-from launcher.agent import dhcp, guestnet, hypervisor, netadmin, places
+from launcher.agent import attached, dhcp, guestnet, hypervisor, netadmin, places
+from launcher.agent.hotplug import Attach
 from launcher.agent.hypervisor import Hypervisor
 from launcher.agent.network import Nic, Uplink
 from launcher.agent.places import Place
@@ -49,6 +50,10 @@ class Ground(Protocol):
         """Answer the guest until closed."""
         ...
 
+    def disk(self, change: Attach) -> int | None:
+        """A descriptor of the disk that an attachment pod brings; None while it is not there."""
+        ...
+
 
 class Node:
     """The Ground that we stand on."""
@@ -79,3 +84,6 @@ class Node:
         mac = seen_mac(vmi, interface, Host(kvm=False, pod_mac=pod.mac))
         lease = guestnet.lease(pod, nic, mac, guestnet.told(vmi, interface, resolv_conf))
         return await dhcp.serve(place.network, lease)
+
+    def disk(self, change: Attach) -> int | None:
+        return attached.open_disk(change.pod, block=change.block, read_only=change.read_only)

@@ -1,4 +1,4 @@
-"""One libvirtd, asked and heard: the only module that knows libvirt.
+"""One libvirtd, asked and heard: the only module, with `plugging`, that knows libvirt.
 
 What it says is a tenant's: strings are cut, lists are cut, its XML is read without a document type.
 """
@@ -14,7 +14,9 @@ from typing import Any, Protocol, TypeVar
 import libvirt
 
 from hostler.runtime.errors import Retry, Terminal
+from launcher.agent import plugging
 from launcher.agent.facts import Domain, Guest, GuestNic, domain_facts, guest_facts
+from launcher.agent.hotplug import Change
 from launcher.agent.worker import Worker
 
 __all__ = ["Domain", "Guest", "GuestNic", "Hypervisor", "Libvirt", "connect"]
@@ -26,7 +28,12 @@ DOMAINS = 8  # of one libvirtd that we look at; there is one
 FLOOD = 1000  # events a second that no libvirtd has reason to send
 KEEPALIVE = (5, 3)  # seconds between pings, unanswered ones until the connection is dead
 T = TypeVar("T")
-EVENTS = (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE)
+EVENTS = (
+    libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+    libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE,
+    libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
+    libvirt.VIR_DOMAIN_EVENT_ID_MEMORY_DEVICE_SIZE_CHANGE,
+)
 GUEST_INFO = libvirt.VIR_DOMAIN_GUEST_INFO_OS | libvirt.VIR_DOMAIN_GUEST_INFO_HOSTNAME
 NO_XML = frozenset({libvirt.VIR_ERR_XML_ERROR, libvirt.VIR_ERR_XML_DETAIL, libvirt.VIR_ERR_CONFIG_UNSUPPORTED})
 
@@ -34,8 +41,12 @@ NO_XML = frozenset({libvirt.VIR_ERR_XML_ERROR, libvirt.VIR_ERR_XML_DETAIL, libvi
 class Hypervisor(Protocol):
     """One libvirtd. Every call raises Retry when it does not answer; Terminal when it never will as asked."""
 
-    async def start(self, xml: str) -> Domain:
+    async def start(self, xml: str, *, paused: bool = False) -> Domain:
         """Create a domain that is gone when it ends."""
+        ...
+
+    async def change(self, name: str, change: Change) -> None:
+        """Give a running domain more or less; what its guest makes of it, `domains` tells later."""
         ...
 
     async def domains(self) -> tuple[Domain, ...]:
@@ -78,8 +89,12 @@ class Libvirt:
     async def open(self, uri: str) -> None:
         await self._call(lambda: self._open(uri))
 
-    async def start(self, xml: str) -> Domain:
-        return await self._call(lambda: read(self._live().createXML(xml, 0)), START)
+    async def start(self, xml: str, *, paused: bool = False) -> Domain:
+        flags = libvirt.VIR_DOMAIN_START_PAUSED if paused else 0
+        return await self._call(lambda: read(self._live().createXML(xml, flags)), START)
+
+    async def change(self, name: str, change: Change) -> None:
+        await self._call(lambda: plugging.carry_out(self._live().lookupByName(name), change))
 
     async def domains(self) -> tuple[Domain, ...]:
         return await self._call(lambda: read_all(self._live()))

@@ -13,6 +13,7 @@ START = Histogram(
     buckets=(0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128),
 )
 CALLS = Counter("hostler_agent_calls", "Requests to this agent", ["route", "caller"])
+HOTPLUG = Counter("hostler_agent_hotplug", "Changes of running guests", ["change", "result"])
 
 MOVES = Counter("hostler_agent_moves", "Guests that were to leave this node, by what became of it", ["outcome"])
 _LABELS = ["namespace", "name"]

@@ -29,6 +29,16 @@ class Reporter:
         self._node = node
         self._vmi: VirtualMachineInstance | None = None
 
+    @property
+    def vmi(self) -> VirtualMachineInstance | None:
+        """As it was last seen."""
+        return self._vmi
+
+    def tell(self, event: Event) -> None:
+        """A line in the VMI's history."""
+        if self._vmi is not None:
+            self._recorder.record(self._vmi, event)
+
     async def look(self) -> VirtualMachineInstance:
         """The VMI as it is now; Retry if it is not this pod's."""
         vmi = await self._get()

@@ -1,7 +1,7 @@
 """What the agent reports of a VMI: what was seen -> the merge patch that brings its status up to date. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.runtime import conditions, ownership
 from hostler.runtime.conditions import Condition
 from hostler.runtime.protocol import Raw
+from launcher.agent import resources
 from launcher.agent.facts import Domain, Guest, GuestNic
 from launcher.agent.network import Uplink
 from launcher.agent.pods import LauncherPod
@@ -41,6 +42,7 @@ class Sight:
     domain: Domain
     guest: Guest | None = None
     net: Net | None = None
+    troubles: Mapping[str, str] = field(default_factory=dict)  # volume, "cpu" or "memory" -> why it is not as wanted
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,9 @@ def report(vmi: VirtualMachineInstance, seen: Seen, now: datetime) -> Raw:
         "conditions": conditions.update(status_of(vmi, "conditions"), wanted_conditions(vmi, domain, seen.pod), now),
         "interfaces": interfaces(seen.sight),
         "guestOSInfo": dict(guest.os) if guest else {},
-        "volumeStatus": volumes(vmi, domain),
-        "currentCPUTopology": topology(vmi),
-        "memory": memory(vmi),
+        "volumeStatus": resources.volumes(vmi, domain, seen.sight.troubles),
+        "currentCPUTopology": resources.topology(vmi, domain),
+        "memory": resources.memory(vmi, domain),
         "machine": {"type": domain.machine} if domain.machine else {},
         "launcherContainerImageVersion": seen.pod.compute.image,
         "qosClass": seen.pod.status.qos_class,
@@ -182,21 +184,3 @@ def addressed(known: Raw, nic: GuestNic, source: str) -> Raw:
     if nic.addresses:
         known |= {"ipAddress": nic.addresses[0], "ipAddresses": list(nic.addresses)}
     return known
-
-
-def volumes(vmi: VirtualMachineInstance, domain: Domain) -> list[Raw]:
-    """Each volume and the device that it is in the guest."""
-    return [{"name": each.name, "target": domain.disks.get(each.name, "")} for each in vmi.spec.volumes]
-
-
-def topology(vmi: VirtualMachineInstance) -> Raw:
-    cpu = vmi.spec.domain.cpu
-    return {name: (getattr(cpu, name) if cpu else None) or 1 for name in ("cores", "sockets", "threads")}
-
-
-def memory(vmi: VirtualMachineInstance) -> Raw:
-    """What the guest has; it is as much as was asked for, as long as it is not changed while it runs."""
-    given = vmi.spec.domain.memory
-    if given is None or given.guest is None:
-        return {}
-    return dict.fromkeys(("guestAtBoot", "guestCurrent", "guestRequested"), given.guest)

@@ -6,6 +6,7 @@ from hostler.api import quantity
 from hostler.api.kubevirt.domain import CPU
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from launcher.domain.host import Host
+from launcher.domain.memory import cells
 from launcher.domain.xml import tag, yes
 
 HOST_MODEL = "host-model"  # KubeVirt's default
@@ -18,10 +19,14 @@ def cpu(vmi: VirtualMachineInstance, host: Host) -> list[Element]:
     most = max(wanted.max_sockets or 0, sockets)
     shape = tag("topology", sockets=most, dies=1, cores=cores, threads=threads)
     count, total = cpus(vmi), most * cores * threads
+    grows = cells(vmi, total)
     parts = [tag("vcpu", str(total), placement="static", current=count if count < total else None)]
     if count < total:
         parts.append(plugs(count, total, first=cores * threads))
-    return [*parts, model(wanted, host, shape)]
+    chosen = model(wanted, host, shape)
+    if grows is not None:
+        chosen.append(grows)
+    return [*parts, chosen]
 
 
 def topology(vmi: VirtualMachineInstance) -> tuple[int, int, int]:

@@ -1,6 +1,6 @@
 """Disks and CD-ROMs."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import count
 from xml.etree.ElementTree import Element
 
@@ -19,23 +19,41 @@ LETTERS = 26
 
 
 def disks(vmi: VirtualMachineInstance, host: Host) -> Iterator[Element]:
+    """Those that are there from the start; hotpluggable ones come when the guest runs."""
     volumes = {volume.name: volume for volume in vmi.spec.volumes}
     threads = iothreads.assignment(vmi)
     targets = target_names(vmi)
     units = count()
     for wanted in vmi.spec.domain.devices.disks:
-        found = source(volume_of(wanted, volumes), host)
-        yield tag(
-            "disk",
-            driver(vmi, wanted, found, threads.get(wanted.name)),
-            found.element(),
-            tag("target", dev=targets[wanted.name], bus=bus(wanted), tray=tray(wanted)),
-            address(wanted, units),
-            *options(wanted, found),
-            type=found.type,
-            device="cdrom" if wanted.cdrom else "disk",
-            model=virtio(vmi) if bus(wanted) == "virtio" else None,
-        )
+        volume = volume_of(wanted, volumes)
+        if volume.hotpluggable:
+            continue
+        found = source(volume, host)
+        place = address(wanted, units)
+        yield disk(vmi, wanted, found, target=targets[wanted.name], thread=threads.get(wanted.name), place=place)
+
+
+def disk(  # noqa: PLR0913 - an element has many parts
+    vmi: VirtualMachineInstance,
+    wanted: Disk,
+    found: Source,
+    *,
+    target: str,
+    thread: int | None = None,
+    place: Element | None = None,
+) -> Element:
+    """One disk; libvirt finds a place for it where none is given."""
+    return tag(
+        "disk",
+        driver(vmi, wanted, found, thread),
+        found.element(),
+        tag("target", dev=target, bus=bus(wanted), tray=tray(wanted)),
+        place,
+        *options(wanted, found),
+        type=found.type,
+        device="cdrom" if wanted.cdrom else "disk",
+        model=virtio(vmi) if bus(wanted) == "virtio" else None,
+    )
 
 
 def volume_of(wanted: Disk, volumes: dict[str, Volume]) -> Volume:
@@ -59,6 +77,11 @@ def target_names(vmi: VirtualMachineInstance) -> dict[str, str]:
     kept = {volume.name: volume.target for volume in seen if volume.target}
     free = {prefix: (name for name in letters(prefix) if name not in kept.values()) for prefix in PREFIX.values()}
     return {disk.name: kept.get(disk.name) or next(free[PREFIX[bus(disk)]]) for disk in vmi.spec.domain.devices.disks}
+
+
+def free_target(wanted: Disk, taken: Collection[str]) -> str:
+    """A name for one more disk."""
+    return next(name for name in letters(PREFIX[bus(wanted)]) if name not in taken)
 
 
 def letters(prefix: str) -> Iterator[str]:

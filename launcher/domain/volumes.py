@@ -18,13 +18,22 @@ class Source:
     path: str
     block: bool = False
     read_only: bool = False
+    group: str | None = None  # the descriptors that libvirt was given for it, in place of a path
 
     @property
     def type(self) -> str:
         return "block" if self.block else "file"
 
     def element(self) -> Element:
-        return tag("source", **{"dev" if self.block else "file": self.path})
+        return tag("source", **{"dev" if self.block else "file": self.path, "fdgroup": self.group})
+
+
+def plugged(volume: Volume, *, block: bool) -> Source:
+    """A disk that comes to a running guest by a descriptor; its path only says what it is."""
+    claim = volume.persistent_volume_claim
+    path = f"/hotplug/{volume.name}"
+    group = launcher.PLUGGED + volume.name
+    return Source("raw", path, block=block, read_only=bool(claim and claim.read_only), group=group)
 
 
 def source(volume: Volume, host: Host) -> Source:

@@ -22,6 +22,7 @@ from launcher.agent import caretaker
 from launcher.agent.agent import Agent
 from launcher.agent.caretaker import BURST, Caretaker
 from launcher.agent.facts import Domain, Guest, GuestNic
+from launcher.agent.hotplug import Attach
 from launcher.agent.hypervisor import Hypervisor
 from launcher.agent.network import Nic, Route, Uplink
 from launcher.agent.places import Place
@@ -32,7 +33,7 @@ from tests.integration.apiserver import ApiServer, write_kubeconfig
 from tests.unit.launcher.agent.standin import StandIn
 
 NODE = "agents-node"
-SOON = 10.0
+SOON = 20.0
 QUIET = 1.0
 ANY = IPv4Network("0.0.0.0/0")
 UPLINK = Uplink(IPv4Interface("10.88.0.5/24"), "0a:58:0a:58:00:05", 1450, (Route(ANY, IPv4Address("10.88.0.1")),))
@@ -60,6 +61,9 @@ class Ground:
         return self.libvirt
 
     def open_devices(self, place: Place, pod: LauncherPod) -> None: ...
+
+    def disk(self, change: Attach) -> int | None:
+        return os.open("/dev/null", os.O_RDWR) if change.pod == "pod-9" else None
 
     async def network(self, place: Place, nic: Nic) -> Uplink:
         return UPLINK
@@ -261,7 +265,7 @@ async def test_a_start_that_fails_is_told_and_tried_again(scene: Scene, monkeypa
     monkeypatch.setattr(scene.recorder, "record", lambda _about, event: events.append(event))
     start, tries = scene.ground.libvirt.start, 0
 
-    async def once_not(xml: str) -> Domain:
+    async def once_not(xml: str, *, paused: bool = False) -> Domain:
         nonlocal tries
         tries += 1
         if tries == 1:
@@ -281,7 +285,7 @@ async def test_a_lost_answer_is_not_a_second_start(scene: Scene, monkeypatch: py
     await scene.set()
     start = scene.ground.libvirt.start
 
-    async def silent(xml: str) -> Domain:
+    async def silent(xml: str, *, paused: bool = False) -> Domain:
         await start(xml)
         raise Retry(1, "libvirtd did not answer within 120 s")
 
@@ -391,3 +395,69 @@ async def test_a_pod_that_goes_takes_its_caretaker_along(scene: Scene) -> None:
     await asyncio.sleep(QUIET)
     await agent.close()
     assert scene.ground.libvirt.started == [scene.domain]
+
+
+GROWS = {"domain": vmi_spec()["domain"] | {"memory": {"guest": "64Mi", "maxGuest": "256Mi"}, "cpu": {"maxSockets": 4}}}
+
+
+async def said(scene: Scene, caretaker: Caretaker, change: Raw) -> None:
+    """What the manager writes, and the agent's watch brings."""
+    new = await scene.manager.patch(VirtualMachineInstance, scene.namespace, "web", change)
+    caretaker.saw_vmi(VirtualMachineInstance.model_validate(new))
+
+
+async def test_a_guest_grows_when_the_manager_grants_it(scene: Scene) -> None:
+    await scene.set(GROWS)
+    async with scene.cared() as caretaker:
+        vmi = await scene.until(runs)
+        assert vmi["status"]["memory"] == dict.fromkeys(("guestAtBoot", "guestCurrent", "guestRequested"), "64Mi")
+        granted = {"type": "HotVCPUChange", "status": "True"}
+        status = {"memory": {"guestRequested": "128Mi"}, "conditions": [*vmi["status"]["conditions"], granted]}
+        change = {"spec": {"domain": {"cpu": {"sockets": 2}, "memory": {"guest": "128Mi"}}}, "status": status}
+        await said(scene, caretaker, change)
+        vmi = await scene.until(lambda vmi: vmi["status"]["memory"]["guestCurrent"] == "128Mi")
+        vmi = await scene.until(lambda vmi: vmi["status"]["currentCPUTopology"]["sockets"] == 2)
+    assert vmi["status"]["memory"]["guestAtBoot"] == "64Mi"
+
+
+async def test_a_disk_comes_and_goes(scene: Scene) -> None:
+    await scene.set()
+    async with scene.cared() as caretaker:
+        vmi = await scene.until(runs)
+        data = {"name": "data", "persistentVolumeClaim": {"claimName": "data", "hotpluggable": True}}
+        disks = [*vmi["spec"]["domain"]["devices"]["disks"], {"name": "data", "disk": {"bus": "scsi"}}]
+        spec = {"volumes": [*vmi["spec"]["volumes"], data], "domain": {"devices": {"disks": disks}}}
+        holder = {"attachPodName": "hp-volume-x", "attachPodUID": "pod-9"}
+        entry = {"name": "data", "target": "", "phase": "AttachedToNode", "hotplugVolume": holder}
+        status = {"volumeStatus": [*vmi["status"]["volumeStatus"], entry]}
+        await said(scene, caretaker, {"spec": spec, "status": status})
+        seen = await scene.until(lambda vmi: phase_of(vmi, "data") == "Ready")
+        assert seen["status"]["volumeStatus"][1]["target"] == "sda"
+        gone = {"volumes": vmi["spec"]["volumes"], "domain": {"devices": {"disks": disks[:1]}}}
+        await said(scene, caretaker, {"spec": gone})
+        await scene.until(lambda vmi: phase_of(vmi, "data") == "UnMountedFromPod")
+    assert [str(each) for each in scene.ground.libvirt.changes] == ["disk data", "no disk data"]
+
+
+def phase_of(vmi: Raw, volume: str) -> str:
+    return next((each.get("phase", "") for each in vmi["status"]["volumeStatus"] if each["name"] == volume), "")
+
+
+async def test_a_change_that_fails_is_told_and_the_guest_runs_on(scene: Scene) -> None:
+    await scene.set(GROWS)
+    async with scene.cared() as caretaker:
+        vmi = await scene.until(runs)
+        scene.ground.libvirt.refuses = "no room"
+        status = {"conditions": [*vmi["status"]["conditions"], {"type": "HotVCPUChange", "status": "True"}]}
+        change = {"spec": {"domain": {"cpu": {"sockets": 2}}}, "status": status}
+        await said(scene, caretaker, change)
+        await asyncio.sleep(QUIET)
+        assert runs(await scene.now())
+        scene.ground.libvirt.refuses = ""
+        await scene.until(lambda vmi: vmi["status"]["currentCPUTopology"]["sockets"] == 2)
+
+
+async def test_a_guest_starts_paused(scene: Scene) -> None:
+    await scene.set({"startStrategy": "Paused"})
+    async with scene.cared():
+        await scene.until(lambda vmi: condition(vmi, "Paused").get("status") == "True")

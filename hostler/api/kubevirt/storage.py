@@ -204,3 +204,9 @@ class Volume(Model):
     secret: SecretVolumeSource | None = None
     service_account: ServiceAccountVolumeSource | None = None
     sysprep: SysprepSource | None = None
+
+    @property
+    def hotpluggable(self) -> bool:
+        """It comes when the guest runs, and may go."""
+        source = self.persistent_volume_claim or self.data_volume
+        return bool(source and source.hotpluggable)

@@ -73,6 +73,20 @@ VOLUME_OF_DISK = each(
 RULES = (
     VOLUME_OF_DISK,
     each(
+        "",
+        "v",
+        Check(
+            f"has(self.{DISKS}) && self.{DISKS}.exists(d, d.name == v.name && "
+            "has(d.disk) && has(d.disk.bus) && d.disk.bus in ['virtio', 'scsi'])",
+            "SPEC.volumes[%d] '%s' is hotpluggable: its disk must be on bus scsi or virtio",
+            ("v.name",),
+        ),
+        where="(has(v.persistentVolumeClaim) && has(v.persistentVolumeClaim.hotpluggable) "
+        "&& v.persistentVolumeClaim.hotpluggable) "
+        "|| (has(v.dataVolume) && has(v.dataVolume.hotpluggable) && v.dataVolume.hotpluggable)",
+        over="self.volumes",
+    ),
+    each(
         DISKS,
         "x",
         unique_names(DISKS),

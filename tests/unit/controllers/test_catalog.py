@@ -62,7 +62,7 @@ def test_only_launcher_pods_are_watched() -> None:
         "controllerrevisions": "hostler.io/revision-of",
         "virtualmachineinstancereplicasets": "",
         "virtualmachineinstances": "",
-        "pods": "kubevirt.io=virt-launcher",
+        "pods": "kubevirt.io in (virt-launcher,hotplug-disk)",
         "persistentvolumeclaims": "",
         "datavolumes": "",
     }

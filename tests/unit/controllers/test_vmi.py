@@ -166,9 +166,9 @@ def test_a_vmi_waits_for_its_disks(volume: Any, message: str, disk: Any) -> None
     assert result.status is not None
     assert result.status["conditions"][0]["message"] == f"Not all of the VMI's DVs are ready: {message}"
     assert [e.reason for e in result.events] == (["FailedDataVolumeImport"] if volume.phase == "Failed" else [])
-    assert list(controller.waiting_for_claim(volume, store)) == []
+    assert list(controller.concerned(volume, store)) == []
     store.observe(type(guest), guest.model_dump(mode="json", by_alias=True))
-    assert list(controller.waiting_for_claim(volume, store)) == [(make.NS, "web")]
+    assert list(controller.concerned(volume, store)) == [(make.NS, "web")]
 
 
 def test_a_whole_disk_is_used() -> None:
@@ -185,9 +185,9 @@ def test_a_claim_concerns_those_that_wait_for_it() -> None:
     store = Store()
     for each in (vmi("a", spec=DISK), vmi("b"), vmi("c", "Running", spec=DISK)):
         store.observe(type(each), each.model_dump(by_alias=True))
-    assert list(controller.waiting_for_claim(claim("data"), store)) == [(make.NS, "a")]
-    assert list(controller.waiting_for_claim(claim("other"), store)) == []
-    assert list(controller.waiting_for_claim(pod(), store)) == []
+    assert list(controller.concerned(claim("data"), store)) == [(make.NS, "a")]
+    assert list(controller.concerned(claim("other"), store)) == []
+    assert list(controller.concerned(pod(), store)) == []
 
 
 def test_the_finalizer_and_the_first_phase_are_one_write() -> None:

@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 
 from hostler.runtime.errors import Retry, Terminal
 from launcher.agent.facts import Domain, Guest, domain_facts
+from launcher.agent.hotplug import Attach, Change, Detach, Grow, SetCpus
 
-RUNNING = 1  # virDomainState
 T = TypeVar("T")
+RUNNING, PAUSED = 1, 3  # virDomainState
 
 
 class StandIn:
@@ -21,11 +22,13 @@ class StandIn:
         self.guests: dict[str, Guest] = {}
         self.started: list[str] = []
         self.rebooted: list[str] = []
+        self.changes: list[Change] = []
+        self.refuses = ""  # why no change is carried out
         self.closed = False
         self.lost = False
         self._changed = asyncio.Event()
 
-    async def start(self, xml: str) -> Domain:
+    async def start(self, xml: str, *, paused: bool = False) -> Domain:
         try:
             name = ElementTree.fromstring(xml).findtext("name", "")
         except ElementTree.ParseError as error:
@@ -33,9 +36,27 @@ class StandIn:
         if name in self.running:
             raise Retry(5, f"domain {name} is already active")
         self.started.append(name)
-        self.running[name] = domain_facts(name, RUNNING, 1, xml)
+        self.running[name] = domain_facts(name, PAUSED if paused else RUNNING, 1, xml)
         self._changed.set()
         return self.running[name]
+
+    async def change(self, name: str, change: Change) -> None:
+        if self.refuses or name not in self.running:
+            raise Retry(5, self.refuses or f"no domain {name}")
+        self.changes.append(change)
+        now = self.running[name]
+        match change:
+            case SetCpus(count):
+                now = replace(now, vcpus=count)
+            case Grow(requested=requested):
+                now = replace(now, growth=(requested, requested))  # a guest that does as it is asked
+            case Attach(volume=volume):
+                now = replace(now, disks={**now.disks, volume: "sda"}, plugged=now.plugged | {volume})
+            case Detach(volume):
+                left = {name: target for name, target in now.disks.items() if name != volume}
+                now = replace(now, disks=left, plugged=now.plugged - {volume})
+        self.running[name] = now
+        self._changed.set()
 
     async def domains(self) -> tuple[Domain, ...]:
         return tuple(self.running.values())
