@@ -17,6 +17,8 @@ SERVED = {
         "pause",
         "unpause",
         "softreboot",
+        "addvolume",
+        "removevolume",
         "console",
         "vnc",
         "portforward",

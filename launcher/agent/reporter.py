@@ -29,11 +29,6 @@ class Reporter:
         self._node = node
         self._vmi: VirtualMachineInstance | None = None
 
-    @property
-    def vmi(self) -> VirtualMachineInstance | None:
-        """As it was last seen."""
-        return self._vmi
-
     def tell(self, event: Event) -> None:
         """A line in the VMI's history."""
         if self._vmi is not None:
