@@ -61,6 +61,8 @@ class Driver:
                 log.info("taken up anew", extra={"operation": name, "reason": str(error)})
             except ApiError as error:
                 log.warning("API server", extra={"operation": name, "error": str(error)})
+            except Exception:  # a bug: this operation waits, the others go on
+                log.exception("bug", extra={"operation": name})
             await asyncio.sleep(AGAIN)
 
     async def _converse(self, conversation: "Conversation") -> None:
@@ -82,7 +84,10 @@ class Driver:
         except Terminal as error:
             return Result(1, error.message, 0.0, error.reason)
         limit = device.timeout_seconds or TIMEOUT
-        return await self._agent(Order(device.agent, action, device.parameters, secrets, limit))
+        try:
+            return await self._agent(Order(device.agent, action, device.parameters, secrets, limit))
+        except ValueError as error:
+            return Result(1, f"{device.name}: {error}", 0.0, "BadParameter")
 
     async def _secrets(self, device: FenceDevice) -> dict[str, str]:
         if (ref := device.secret_ref) is None:
@@ -96,7 +101,12 @@ class Driver:
             fix = f"add it to the chart's fencing.secretNames, currently without {ref.name}"
             raise Terminal("SecretForbidden", f"{device.name}: Secret {place} may not be read: {fix}") from error
         prefix = ref.prefix or ""
-        found = {key.removeprefix(prefix): text for key, text in secret.texts().items() if key.startswith(prefix)}
+        try:
+            texts = secret.texts()
+        except ValueError as error:
+            raise Terminal("SecretNotText", f"{device.name}: Secret {place} has a value that is no text") from error
+        # editors and `--from-file` leave a newline at the end
+        found = {key.removeprefix(prefix): text.rstrip("\r\n") for key, text in texts.items() if key.startswith(prefix)}
         if not found:
             raise Terminal("SecretEmpty", f"{device.name}: Secret {place} has no key that begins with {prefix!r}")
         return found

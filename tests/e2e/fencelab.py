@@ -60,7 +60,7 @@ def cluster() -> Iterator[Lab]:
     name = given or NAME
     try:
         if not given:
-            values = ("--set", "fencing.mode=Enforce", "--set", "disks.enabled=false")
+            values = ("--set", "fencing.mode=Enforce,disks.enabled=false,gateway.replicas=1")
             vmctl("up", "--name", name, "--nodes", "2", "--no-example", *values)
         kubectl = Kubectl(name)
         kubectl("apply", "-f", "-", stdin=vmctl("cluster", "bmc", "--name", name, "--after", "PowerOn").stdout)

@@ -7,14 +7,24 @@ from datetime import UTC, datetime
 import pytest
 
 from fencing import driver, eyes, watch
-from fencing.agents import Result
+from fencing.agents import Result, stdin
 from fencing.dialogue import Pace
 from fencing.manager import manage
 from fencing.settings import FencingSettings
-from hostler.api.fencing import LEASE_LABEL, OUT_OF_SERVICE, OWNER_EPOCH, FenceOperation, NodeFencing, lease_name
+from hostler.api.fencing import (
+    LEASE_LABEL,
+    OUT_OF_SERVICE,
+    OWNER_EPOCH,
+    FenceDevice,
+    FenceOperation,
+    NodeFencing,
+    SecretReference,
+    lease_name,
+)
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
-from hostler.api.objects import Lease, Node, Pod
+from hostler.api.objects import Lease, Node, Pod, Secret
+from hostler.runtime.store import Store
 from tests.unit.hostler.runtime.fake_kube import FakeKube
 
 FAST = Pace(confirm=0.1, between=0.05, quiet=0.2, margin=0.1, again=(0.05,))
@@ -268,3 +278,31 @@ async def test_an_api_server_that_is_away(world):
         world.kube.refuse = lambda *_: None
         await asyncio.sleep(0.3)
     assert world.operation == {}
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        pytest.param(None, "SecretNotFound", id="there is none"),
+        pytest.param({"other": "eA=="}, "SecretEmpty", id="nothing of this node"),
+        pytest.param({"n.password": "/w=="}, "SecretNotText", id="no text"),
+        pytest.param({"n.password": "YQpiCg=="}, "BadParameter", id="two lines"),
+        pytest.param({"n.password": "YQo="}, "", id="a newline at the end is nobody's password"),
+    ],
+)
+async def test_credentials(data, reason):
+    kube = FakeKube()
+    if data is not None:
+        await kube.create(Secret, "hostler", {"metadata": {"name": "bmc"}, "data": data})
+    orders = []
+
+    async def agent(order):
+        stdin(order)
+        orders.append(order)
+        return Result(0, "", 0.0, "")
+
+    asked = driver.Driver(kube, Store(), None, None, agent, "hostler", FAST)
+    device = FenceDevice(name="bmc", agent="fence_x", secret_ref=SecretReference(name="bmc", prefix="n."))
+    result = await asked.ask(device, "off")
+    assert result.reason == reason
+    assert [dict(order.secrets) for order in orders] == ([] if reason else [{"password": "a"}])
