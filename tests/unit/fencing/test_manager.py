@@ -222,9 +222,9 @@ async def test_without_a_proof_nothing_is_touched(world):
     world.bmc.broken = "no"
     async with world.manager():
         await world.until("NeedsAck")
-        await asyncio.sleep(0.5)
-        untouched(world)
         assert world.operation["status"]["reason"] == "AuthenticationFailed"
+        await asyncio.sleep(0.5)  # it is tried again and again
+        untouched(world)
         world.bmc.broken = ""
         await world.until("Recovered")
     cleared(world)
