@@ -70,6 +70,7 @@ def environment(job: Job, scratch: str, appliance: bool) -> dict[str, str]:
         "LIBGUESTFS_TMPDIR": scratch,
         "LIBGUESTFS_CACHEDIR": scratch,
         "VIRT_V2V_TMPDIR": scratch,
+        "XDG_RUNTIME_DIR": scratch,  # for sockets, which would be in /tmp
         "TMPDIR": scratch,
         "HOME": scratch,
         "LC_ALL": "C.UTF-8",

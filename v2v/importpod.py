@@ -157,7 +157,7 @@ def manifest(pod: str, owner: Resource, job: Job, source: ImportSource | None, s
 
 
 def container(job: Job, mounts: list[Raw], settings: DiskSettings) -> Raw:
-    environment = {ENV: job.text(), "HOME": str(SCRATCH), "TMPDIR": str(SCRATCH)}
+    environment = {ENV: job.text(), "HOME": str(SCRATCH), "TMPDIR": str(SCRATCH), "XDG_RUNTIME_DIR": str(SCRATCH)}
     return {
         "name": CONTAINER,
         "image": settings.image,

@@ -123,6 +123,7 @@ class Kubelet:
         self._api, self._namespace, self._folder = api, namespace, folder
         self._account, self._broker = account, broker
         self.workers: dict[str, Worker] = {}  # by pod name
+        self.secrets: dict[str, dict[str, str]] = {}  # of the namespace: name -> key -> value
         self.codes: list[int] = []  # with which processes ended
         (self.upload_port,) = free_ports(1)
 
@@ -173,6 +174,10 @@ class Kubelet:
         for volume in pod["spec"]["volumes"]:
             if claim := volume.get("persistentVolumeClaim"):
                 (root / volume["name"]).symlink_to(self.volume(claim["claimName"]))
+            if secret := volume.get("secret"):
+                (root / volume["name"]).mkdir()
+                for key, value in self.secrets[secret["secretName"]].items():
+                    (root / volume["name"] / key).write_text(value)
         kubeconfig = write_kubeconfig(root / "kubeconfig", self._account.url, self._account.ca, self._token())
         environment = {
             "HOSTLER_ROOT": str(root),
