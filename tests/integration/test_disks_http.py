@@ -5,6 +5,7 @@ import hashlib
 import lzma
 import random
 import subprocess
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,20 @@ def test_formats(site: Site, place: Path, pack: Callable[[Path, bytes], bytes]) 
     holes = SIZE - (place / "volume" / "disk.img").stat().st_blocks * 512
     assert holes >= 4 * MIB
     assert list((place / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["raw", "gz"])
+def test_memory_is_bounded(site: Site, place: Path, packed: bool) -> None:
+    """A few pieces of 1 MiB, whatever the disk's size."""
+    disk = random.Random(4).randbytes(MIB) * 48
+    site.content = gzip.compress(disk, 1) if packed else disk
+    one = work(site, place, size=len(disk), checksum=sha256(site.content))
+    tracemalloc.start()
+    try:
+        one.make()
+        assert tracemalloc.get_traced_memory()[1] < 12 * MIB
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", ["md5", "sha1", "sha256", "sha512"])
