@@ -9,14 +9,15 @@ from hostler.api.imports import ImportPlan, ImportSource, MachineImport
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.meta import Resource
 from hostler.api.objects import Pod, RoleBinding, ServiceAccount
-from hostler.runtime import conditions
+from hostler.runtime import conditions, names
 from hostler.runtime.conditions import Condition
 from hostler.runtime.errors import Terminal
 from hostler.runtime.plan import Controller, Create, Event, Failure, Plan
 from hostler.runtime.protocol import Raw
 from hostler.runtime.store import Key, Store
 from v2v import importaccount, importpod, machineimport
-from v2v.choice import Choice, Refusal, choose, label
+from v2v.choice import Choice, Refusal, choose
+from v2v.choice import label as called
 from v2v.machineimport import Place, Seen
 from v2v.settings import DiskSettings
 
@@ -61,8 +62,8 @@ def concerns(changed: Resource, store: Store) -> Iterable[Key]:
         for each in store.within(ImportPlan, namespace):
             if each.spec.source.name == changed.metadata.name:
                 yield namespace, each.metadata.name
-    elif name := changed.metadata.labels.get(machineimport.PLAN_LABEL):
-        yield namespace, name
+    elif label := changed.metadata.labels.get(machineimport.PLAN_LABEL):
+        yield from ((namespace, name) for name in store.names(ImportPlan, namespace) if names.label(name) == label)
 
 
 def plan(parent: ImportPlan, seen: Seen, now: datetime, settings: DiskSettings) -> Plan:
@@ -104,7 +105,7 @@ def unready(parent: ImportPlan, seen: Seen) -> Condition | None:
 
 def begin(parent: ImportPlan, seen: Seen, known: Mapping[str, MachineImport], now: datetime) -> list[MachineImport]:
     """What is known of each machine; those that were never looked at are looked up, a few at a time."""
-    if len(known) == len({label(entry) for entry in parent.spec.vms}):
+    if len(known) == len({called(entry) for entry in parent.spec.vms}):
         return start(known, now)
     assert seen.source is not None and seen.source.status is not None  # noqa: PT018 - unready() has seen to it
     chosen = choose(parent, seen.source.status.machines, seen.machines)

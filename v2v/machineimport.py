@@ -8,7 +8,7 @@ from hostler.api.cdi import FAILED, SUCCEEDED, DataVolume
 from hostler.api.imports import DiskImport, ImportPlan, ImportSource, MachineImport
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.objects import Pod
-from hostler.runtime import conditions
+from hostler.runtime import conditions, names
 from hostler.runtime.plan import Action, Create, Event, Patch, owner_reference
 from hostler.runtime.protocol import Raw
 from v2v import importpod, mapping, verdict
@@ -115,7 +115,7 @@ def volume(machine: MachineImport, number: int, place: Place) -> Raw:
     body = mapping.data_volume(place.seen.source, machine.source, machine.source.disks[number], name, maps)
     body["metadata"] |= {
         "namespace": place.plan.metadata.namespace,
-        "labels": {PLAN_LABEL: place.plan.metadata.name},
+        "labels": {PLAN_LABEL: names.label(place.plan.metadata.name)},
         # the disks of an import that did not come to its end go with the plan
         "ownerReferences": [owner_reference(place.plan)],
     }
@@ -170,7 +170,7 @@ def creating(machine: MachineImport, place: Place) -> Step:
         )
         body["metadata"] |= {
             "namespace": place.plan.metadata.namespace,
-            "labels": {PLAN_LABEL: place.plan.metadata.name},
+            "labels": {PLAN_LABEL: names.label(place.plan.metadata.name)},
         }
         return Step(machine, (Create(VirtualMachine, body),))
     mine = [place.seen.volumes[disk.name] for disk in machine.disks if disk.name in place.seen.volumes]

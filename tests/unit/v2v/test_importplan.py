@@ -196,3 +196,27 @@ def test_pods_have_the_password_mounted_and_no_rights():
     assert spec["securityContext"]["runAsNonRoot"]
     assert not any("password" in str(each) for each in container["env"])
     assert raw["metadata"]["namespace"] == make.NS
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 3, 4])
+def test_a_controller_that_dies_in_the_middle_of_a_visit(cut):
+    """Each visit is broken off after some writes, as a crash would; the next one makes up for it."""
+
+    def crash(found: World) -> None:
+        found.visit(found.controllers[0], plan(found), cut)
+        found.settle()
+
+    found = world(made.source(made.machine(), made.machine("db", "vm-2")), made.plan("web", "db", "nobody"))
+    crash(found)
+    ends(found, "import-web-off", OFF)
+    ends(found, "import-db-off", OFF)
+    crash(found)
+    for name in ("web-disk0", "db-disk0"):
+        found.change(found.get(DataVolume, name), {"status": {"phase": "Succeeded", "progress": "100.0%"}})
+    crash(found)
+    for name in ("import-web-convert", "import-db-convert"):
+        container = {"name": "worker", "state": {"terminated": {"exitCode": 0, "message": verdict.text(CONVERTED)}}}
+        found.change(found.get(Pod, name), {"status": {"phase": "Succeeded", "containerStatuses": [container]}})
+        crash(found)
+    assert phases(found) == [("web", "Succeeded"), ("db", "Succeeded"), ("nobody", "Failed")]
+    assert len(found.all(VirtualMachine)) == 2
