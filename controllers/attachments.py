@@ -27,7 +27,7 @@ def wanted(
     for volume in coming(vmi):
         claim = claims.get(claim_name(volume) or "")
         name = attachment_name(vmi, volume)
-        found[name] = attachment(vmi, pod, volume, claim, settings) if claim is not None else None
+        found[name] = attachment(vmi, pod, volume, claim, settings) if claim and pod.spec.node_name else None
     for gone in going(vmi):
         if gone.phase != LET_GO and gone.hotplug_volume:
             found[gone.hotplug_volume.attach_pod_name or ""] = None

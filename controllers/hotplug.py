@@ -70,6 +70,12 @@ def room(result: Change, vmi: VirtualMachineInstance, pod: Pod, settings: Manage
         }
 
 
+def denied(vmi: VirtualMachineInstance, why: str) -> dict[str, Condition | None]:
+    """The API server does not let the pod have more: a quota, a node that cannot."""
+    kinds = {CPU_CHANGE: cpus_wanted(vmi), MEMORY_CHANGE: memory_wanted(vmi) is not None}
+    return {kind: Condition(False, "FailedResize", why) for kind, wanted in kinds.items() if wanted}
+
+
 def said(vmi: VirtualMachineInstance, kind: str) -> bool:
     return vmi.status is not None and any(each.type == kind for each in vmi.status.conditions)
 

@@ -108,6 +108,8 @@ def fixed(spec: Raw) -> Raw:
     for part, name in (("cpu", "sockets"), ("memory", "guest")):
         if part in domain:
             domain[part].pop(name, None)
+            if not domain[part]:
+                del domain[part]
     domain["devices"]["disks"] = [each for each in domain["devices"].get("disks", ()) if each["name"] not in hot]
     spec["volumes"] = [each for each in spec.get("volumes", ()) if each["name"] not in hot]
     return spec

@@ -283,10 +283,20 @@ def finish(vmi: VirtualMachineInstance, end: str, words: LastWords, now: datetim
 
 def failed(vmi: VirtualMachineInstance, _plan: Plan, failure: Failure, now: datetime) -> Plan:
     """The pod was refused, by the API server or before it was asked."""
+    if phase(vmi) == "Running":
+        return denied(vmi, failure, now)
     if isinstance(failure.error, Terminal):
         return report(vmi, Condition(False, failure.error.reason, failure.error.message), now)
     trouble = Condition(False, "FailedCreate", f"failed to create virtual machine pod: {failure.error}")
     return report(vmi, trouble, now)
+
+
+def denied(vmi: VirtualMachineInstance, failure: Failure, now: datetime) -> Plan:
+    """A running guest does not get what it is to have more; it runs on as it is."""
+    why = f"refused: {failure.action}: {failure.error}"[:LONGEST_MESSAGE]
+    wanted = hotplug.denied(vmi, why) if isinstance(failure.action, Patch) else {}
+    status = set_conditions(vmi, wanted, now) if wanted else None
+    return Plan(status=status, events=(Event("FailedHotplug", why, "Warning"),))
 
 
 def report(vmi: VirtualMachineInstance, trouble: Condition, now: datetime) -> Plan:

@@ -161,10 +161,17 @@ def changes(current: Model | None, wanted: Raw) -> Raw:
     return {key: value for key, value in wanted.items() if have.get(key) != value}
 
 
+def refusals(action: Action) -> tuple[type[ApiError], ...]:
+    """The answers that are worth telling the user."""
+    if isinstance(action, Create):
+        return REFUSALS
+    return (Forbidden, Invalid) if isinstance(action, Patch) and action.subresource else ()
+
+
 def _failures(batch: Sequence[Action], results: Sequence[BaseException | None]) -> tuple[Failure, ...]:
     failures: list[Failure] = []
     for action, result in zip(batch, results, strict=True):
-        if isinstance(action, Create) and isinstance(result, REFUSALS):
+        if isinstance(result, refusals(action)):
             failures.append(Failure(action, result))
         elif result is not None and not isinstance(result, ApiError):
             raise result

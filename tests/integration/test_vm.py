@@ -245,3 +245,49 @@ async def test_disks_are_made_and_waited_for(shop: Place) -> None:
         return await shop.names(DataVolume) == []
 
     await shop.until("the disk goes with its VM", gone)
+
+
+async def seen_by_its_agent(place: Place) -> None:
+    """What an agent reports of a guest that it started."""
+    at_first = dict.fromkeys(("guestAtBoot", "guestCurrent", "guestRequested"), "96Mi")
+    status = {
+        "currentCPUTopology": {"sockets": 1, "cores": 1, "threads": 1},
+        "memory": at_first,
+        "volumeStatus": [{"name": "root", "target": "vda"}],
+    }
+    await place.agent.patch(VMI, place.namespace, "db", {"status": status})
+
+
+async def change(place: Place, **spec: Any) -> None:
+    await place.user.patch(VM, place.namespace, "db", {"spec": {"template": {"spec": spec}}})
+
+
+async def given(place: Place, resources: dict[str, Any]) -> None:
+    """What the kubelet has given to the guest's pod."""
+    (pod,) = await place.all(Pod)
+    (compute,) = pod["status"]["containerStatuses"]
+    status = {"containerStatuses": [compute | {"resources": resources}]}
+    await place.user.patch(Pod, place.namespace, pod["metadata"]["name"], {"status": status}, "status")
+
+
+async def test_a_running_guest_gets_room_in_its_pod_before_it_gets_more(shop: Place) -> None:
+    await shop.create(VM, "db", machine())
+    await says(shop, "Running")
+    await seen_by_its_agent(shop)
+    (before,) = await shop.all(Pod)
+    await given(shop, before["spec"]["containers"][0]["resources"])
+    await change(shop, domain={"cpu": {"sockets": 2}})
+
+    async def grants(answer: str) -> bool:
+        found = await shop.condition(VMI, "db", "HotVCPUChange")
+        return found is not None and found["status"] == answer
+
+    await shop.until("it waits", lambda: grants("False"))
+    (pod,) = await shop.all(Pod)
+    old, new = (each["spec"]["containers"][0]["resources"]["requests"] for each in (before, pod))
+    assert (old["cpu"], new["cpu"]) == ("100m", "200m")
+    assert pod["metadata"]["uid"] == before["metadata"]["uid"], "the pod goes on"
+    await given(shop, pod["spec"]["containers"][0]["resources"])
+    await shop.until("it is granted", lambda: grants("True"))
+    assert (await shop.get(VMI, "db"))["spec"]["domain"]["cpu"]["sockets"] == 2
+    assert await shop.condition(VM, "db", "RestartRequired") is None

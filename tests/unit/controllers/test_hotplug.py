@@ -5,13 +5,15 @@ from typing import Any
 import pytest
 
 from controllers import attachments, hotplug, vm_instance
+from controllers import vmi as controller
 from controllers.resources import resources
 from controllers.settings import ManagerSettings
 from controllers.vmi import Seen, plan
 from hostler.api import launcher
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.objects import Pod
-from hostler.runtime.plan import Create, Patch, Plan
+from hostler.runtime.errors import Forbidden
+from hostler.runtime.plan import Create, Failure, Patch, Plan
 from tests.unit import make
 from tests.unit.make import NOON, claim, said, verbs, vm
 
@@ -95,6 +97,16 @@ def test_then_the_guest_gets_it(given: Any, pending: Any, granted: bool) -> None
     if pending:
         messages = [each.get("message", "") for each in result.status["conditions"]]
         assert any("the node has 2 GiB" in each for each in messages)
+
+
+def test_a_resize_that_is_refused_is_told_and_the_guest_runs_on() -> None:
+    more = guest(sockets=2)
+    (patch,) = plan_of(more, pod_for(guest())).actions
+    refused = Failure(patch, Forbidden(403, "Forbidden", "exceeded quota: few"))
+    result = controller.failed(more, Plan(), refused, NOON)
+    assert said(result, "HotVCPUChange") == ("False", "FailedResize")
+    assert said(result, "Ready") == ("True", "")
+    assert [event.reason for event in result.events] == ["FailedHotplug"]
 
 
 def test_less_memory_needs_no_room() -> None:
