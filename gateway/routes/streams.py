@@ -61,11 +61,11 @@ async def join(  # noqa: PLR0913, PLR0917 - what is joined to what
     request: web.Request, house: House, vmi: Vmi, name: str, gauge: Gauge, query: Mapping[str, str]
 ) -> web.StreamResponse:
     """The agent first: what it refuses is answered with a code, not with a web socket that closes at once."""
-    if not web.WebSocketResponse().can_prepare(request):
+    caller = web.WebSocketResponse(protocols=(PROTOCOL,), heartbeat=PING, max_msg_size=LARGEST, compress=False)
+    if not caller.can_prepare(request):
         raise bad_request("this is served as a web socket: send Upgrade: websocket")
     kind = name.partition("/")[0]
     async with house.agents.stream(node_of(vmi), guest_path(vmi, name), query) as agent:
-        caller = web.WebSocketResponse(protocols=(PROTOCOL,), heartbeat=PING, max_msg_size=LARGEST, compress=False)
         await caller.prepare(request)
         async with counted(gauge.labels(vmi.metadata.namespace, vmi.metadata.name), metrics.STREAMS.labels(kind)):
             await joined(caller, agent)
