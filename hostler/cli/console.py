@@ -17,7 +17,7 @@ from hostler.cli.target import PROTOCOL, Kubeconfig, Namespace, VirtualMachineIn
 from hostler.runtime.kube import Api
 
 ESCAPE = 0x1D  # Ctrl+]
-QUIET = 1.0  # seconds without output after which a console that is fed from a pipe ends
+QUIET = 2.0  # seconds without output after which a console that is fed from a pipe ends
 
 
 def console(

@@ -92,7 +92,7 @@ def test_a_newer_console_ends_an_older_and_watchers_stay(vmctl, guest):
         old.stdin.write(b"\necho first $((3*7))\n")
         old.stdin.flush()
         seen.until("the first console works", lambda: b"first 21" in gathered(old))
-        assert "second 35" in said(vmctl, guest, "echo second $((5*7))")
+        seen.until("the second one works", lambda: "second 35" in said(vmctl, guest, "echo second $((5*7))"))
         assert old.wait(20) == 0, "it was ended"
         os.set_blocking(watcher.stdout.fileno(), False)
         seen.until("the watcher saw it, too", lambda: b"second 35" in gathered(watcher), 30)
@@ -128,8 +128,14 @@ def test_paused_a_guest_counts_no_further(kubectl, space, vmctl, guest):
 
 
 def counted(vmctl: Vmctl, guest: str) -> int:
-    lines = said(vmctl, guest, "echo now=$(cat /run/count).").splitlines()
-    return int(next(line for line in lines if line.startswith("now=") and "$" not in line)[4:].rstrip("."))
+    """How far the guest has counted."""
+
+    def now() -> str:
+        lines = said(vmctl, guest, "echo now=$(cat /run/count).").splitlines()
+        found = [line[4:].rstrip(".") for line in lines if line.startswith("now=") and "$" not in line]
+        return next((each for each in found if each.isdecimal()), "")
+
+    return int(seen.until("the guest says how far it has counted", now, 60))
 
 
 def cpu_time(kubectl, space: str, guest: str) -> float:
