@@ -8,7 +8,6 @@ from uuid import UUID
 
 from controllers.resources import vcpus
 from hostler.api import launcher, quantity
-from hostler.api.fencing import OWNER_EPOCH
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.runtime import conditions
@@ -40,8 +39,8 @@ def body(vm: VirtualMachine, now_text: str, *, paused: bool = False) -> Raw:
     if paused:
         spec["startStrategy"] = "Paused"
     marks = {GENERATION: str(meta.generation), TEMPLATE: digest(vm)}
-    if epoch := meta.annotations.get(OWNER_EPOCH):  # an earlier owner of the disks was declared dead
-        marks[OWNER_EPOCH] = epoch
+    if epoch := meta.annotations.get(launcher.OWNER_EPOCH):  # an earlier owner of the disks was declared dead
+        marks[launcher.OWNER_EPOCH] = epoch
     pending = {"phase": "Pending", "phaseTransitionTimestamp": now_text}
     return {
         "metadata": {

@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 
 from fencing import recovery
 from fencing.dialogue import Cleared
-from hostler.api.fencing import OWNER_EPOCH, EndedInstance, FenceOperation, FenceProof
+from hostler.api.fencing import EndedInstance, FenceOperation, FenceProof
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
+from hostler.api.launcher import OWNER_EPOCH
 from hostler.api.objects import Node, Pod
 from hostler.runtime.errors import Conflict, NotFound
 from hostler.runtime.events import Recorder

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from hostler.api.fencing import FENCED_BY, NODE_FENCED, OUT_OF_SERVICE, OWNER_EPOCH, FenceOperation, FenceProof
+from hostler.api.fencing import FENCED_BY, NODE_FENCED, OUT_OF_SERVICE, FenceOperation, FenceProof
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
+from hostler.api.launcher import OWNER_EPOCH
 from hostler.api.objects import Node, Pod, Taint
 from hostler.runtime import conditions
 from hostler.runtime.conditions import Condition

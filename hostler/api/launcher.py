@@ -38,7 +38,8 @@ MIGRATION_NAME = "kubevirt.io/migrationJobName"  # annotation beside it
 TARGET_NODE = "kubevirt.io/migrationTargetNodeName"  # label on the VMI while it moves
 EVACUATION = "kubevirt.io/evacuationMigration"  # annotation on a migration: the node that is to be empty
 MIGRATABLE = "hostler.io/live-migratable"  # annotation on a launcher pod: "True", or "REASON: why not"
-OWNER_EPOCH = "hostler.io/owner-epoch"  # annotation on the VMI and its pods: the guest runs where they agree
+# annotation on the VMI and its pods: the guest runs where they agree; on a VM: raised when an owner is declared dead
+OWNER_EPOCH = "hostler.io/owner-epoch"
 TARGET_EPOCH = "hostler.io/target-epoch"  # annotation on a VMI that moves: its epoch after the hand-over
 PROGRESS = "hostler.io/migration-progress"  # annotation on a VMI that moves: JSON of bytes, for people who wait
 MIGRATION_PORTS = (49152, 49153)  # in the target pod: memory and disks; KubeVirt's

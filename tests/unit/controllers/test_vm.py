@@ -8,8 +8,8 @@ from controllers import vm as controller
 from controllers import vm_instance, vm_status
 from controllers.vm import Seen, plan
 from hostler.api import launcher
-from hostler.api.fencing import OWNER_EPOCH
 from hostler.api.kubevirt.vm import VirtualMachine
+from hostler.api.launcher import OWNER_EPOCH
 from hostler.runtime.apply import changes
 from hostler.runtime.errors import Forbidden, Terminal
 from hostler.runtime.plan import Create, Failure, Plan

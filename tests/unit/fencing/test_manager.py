@@ -14,7 +14,6 @@ from fencing.settings import FencingSettings
 from hostler.api.fencing import (
     LEASE_LABEL,
     OUT_OF_SERVICE,
-    OWNER_EPOCH,
     FenceDevice,
     FenceOperation,
     NodeFencing,
@@ -23,6 +22,7 @@ from hostler.api.fencing import (
 )
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
+from hostler.api.launcher import OWNER_EPOCH
 from hostler.api.objects import Lease, Node, Pod, Secret
 from hostler.runtime.store import Store
 from tests.unit.hostler.runtime.fake_kube import FakeKube

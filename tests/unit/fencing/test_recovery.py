@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 import pytest
 
 from fencing import recovery
-from hostler.api.fencing import FENCED_BY, OUT_OF_SERVICE, OWNER_EPOCH, FenceOperation, FenceProof
+from hostler.api.fencing import FENCED_BY, OUT_OF_SERVICE, FenceOperation, FenceProof
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
+from hostler.api.launcher import OWNER_EPOCH
 from hostler.api.objects import Node, Pod
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
