@@ -201,7 +201,8 @@ def test_no_node_has_room(kubectl, namespace):
         assert told["reason"] == "Unschedulable"
         assert "nodes are available" in told["message"]
         assert phase(kubectl, namespace) == "Scheduling"
-        assert ("FailedScheduling", told["message"]) in seen.events(kubectl, namespace, "go")
+        expected = ("FailedScheduling", told["message"])
+        seen.until("an event", lambda: expected in seen.events(kubectl, namespace, "go"), 30)
         kubectl("delete", "-n", namespace, "vmim", "go", "--timeout=60s")
     seen.until("one pod is left", lambda: len(seen.items(kubectl, namespace, "pods")) == 1)
     assert node_of(kubectl, namespace, "stays") == node
