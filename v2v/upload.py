@@ -16,11 +16,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives.hashes import SHA256
 
+from hostler.runtime import x509
 from hostler.runtime.disk_report import UPLOAD_PORT, Report
 from hostler.runtime.errors import Terminal
 from hostler.runtime.upload_token import TokenInvalid, verify
@@ -152,27 +150,15 @@ class Upload(Work):
 
 def certificate(uid: str, scratch: Path) -> tuple[ssl.SSLContext, str]:
     """A certificate for this server alone, and the SHA-256 by which it is known."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"disk-{uid}"[:64])])
     now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + LIFE)
-        .sign(key, hashes.SHA256())
-    )
-    plain = serialization.NoEncryption()
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    wish = x509.Wish(x509.subject(f"disk-{uid}"[:64]), now - timedelta(hours=1), now + LIFE, purposes=(x509.SERVER,))
+    made = x509.issue(wish)
     file = scratch / "upload.pem"
     file.touch(0o600)
-    file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    file.write_bytes(made.private + made.pem)
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
     finally:
         file.unlink()
-    return context, made.fingerprint(hashes.SHA256()).hex()
+    return context, made.certificate.fingerprint(SHA256()).hex()

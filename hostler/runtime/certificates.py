@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives import serialization
 
 from hostler.runtime.names import common_name
+from hostler.runtime.x509 import CLIENT, SERVER, Pair, Wish, issue, pem, subject
 
 AUTHORITY_LIFE = timedelta(days=3650)
 AUTHORITY_RENEW = timedelta(days=730)  # left, when a new authority is made beside the old one
@@ -65,38 +64,26 @@ def authority(held: Holding | None, now: datetime) -> Holding:
     if held is not None and _left(held.certificate, now) > AUTHORITY_RENEW:
         bundle = _alive(held.bundle, now)
         return held if bundle == held.bundle else Holding(held.certificate, held.key, bundle)
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = _subject(common_name("authority"))
-    builder = _builder(name, name, key.public_key(), now, AUTHORITY_LIFE)
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
-    certificate = _pem(_signed(builder, key, key))
+    name = subject(common_name("authority"))
+    made = issue(Wish(name, now - EARLIER, now + AUTHORITY_LIFE, authority=True))
     older = held.bundle if held is not None and _left(held.certificate, now) > timedelta() else b""
-    return Holding(certificate, _private(key), certificate + (_alive(older, now) if older else b""))
+    return Holding(made.pem, made.private, made.pem + (_alive(older, now) if older else b""))
 
 
 def leaf(held: Holding | None, of: Leaf, ca: Holding, now: datetime) -> Holding:
     """A process's certificate: what is held, as long as it is good, with the authorities of today."""
     if held is not None and _fits(held, of, ca, now):
         return held if held.bundle == ca.bundle else Holding(held.certificate, held.key, ca.bundle)
-    signer = serialization.load_pem_private_key(ca.key, None)
-    assert isinstance(signer, ec.EllipticCurvePrivateKey)
-    issuer = x509.load_pem_x509_certificate(ca.certificate)
-    key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(_subject(common_name(of.process)), issuer.subject, key.public_key(), now, LEAF_LIFE)
-    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
-    both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    builder = builder.add_extension(x509.ExtendedKeyUsage(both), critical=False)
-    names = x509.SubjectAlternativeName([x509.DNSName(host) for host in (common_name(of.process), *of.hosts)])
-    builder = builder.add_extension(names, critical=False)
-    return Holding(_pem(_signed(builder, key, signer)), _private(key), ca.bundle)
+    name = common_name(of.process)
+    wish = Wish(subject(name), now - EARLIER, now + LEAF_LIFE, purposes=(SERVER, CLIENT), names=(name, *of.hosts))
+    made = issue(wish, Pair.load(ca.certificate, ca.key))
+    return Holding(made.pem, made.private, ca.bundle)
 
 
 def _fits(held: Holding, of: Leaf, ca: Holding, now: datetime) -> bool:
     """Whether a certificate lasts, is this process's, and is signed by an authority that may still sign."""
     certificate = x509.load_pem_x509_certificate(held.certificate)
-    if _left(held.certificate, now) <= LEAF_RENEW or certificate.subject != _subject(common_name(of.process)):
+    if _left(held.certificate, now) <= LEAF_RENEW or certificate.subject != subject(common_name(of.process)):
         return False
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     if names.get_values_for_type(x509.DNSName) != [common_name(of.process), *of.hosts]:
@@ -104,7 +91,7 @@ def _fits(held: Holding, of: Leaf, ca: Holding, now: datetime) -> bool:
     if _signs(ca.certificate, certificate):
         return True
     fresh = now - x509.load_pem_x509_certificate(ca.certificate).not_valid_before_utc < SPREAD
-    trusted = (_pem(each) for each in x509.load_pem_x509_certificates(ca.bundle))
+    trusted = (pem(each) for each in x509.load_pem_x509_certificates(ca.bundle))
     return fresh and any(_signs(each, certificate) for each in trusted)
 
 
@@ -121,56 +108,4 @@ def _left(certificate: bytes, now: datetime) -> timedelta:
 
 
 def _alive(bundle: bytes, now: datetime) -> bytes:
-    return b"".join(_pem(c) for c in x509.load_pem_x509_certificates(bundle) if c.not_valid_after_utc > now)
-
-
-def _signed(
-    builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey
-) -> x509.Certificate:
-    # Python 3.13 and other strict clients refuse a chain without the two
-    own = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
-    return (
-        builder.add_extension(own, critical=False).add_extension(issuer, critical=False).sign(signer, hashes.SHA256())
-    )
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, life: timedelta
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - EARLIER)
-        .not_valid_after(now + life)
-    )
-
-
-def _subject(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
-    form = serialization.PrivateFormat.PKCS8
-    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    return b"".join(pem(c) for c in x509.load_pem_x509_certificates(bundle) if c.not_valid_after_utc > now)

@@ -47,7 +47,7 @@ class Reporter:
         known = self._vmi
         if known is None or known.metadata.uid != vmi.metadata.uid:
             return False  # it is asked for when it is needed
-        if int(vmi.metadata.resource_version) <= int(known.metadata.resource_version):
+        if not newer(vmi, known):
             return False
         self._vmi = vmi
         return True
@@ -93,14 +93,21 @@ class Reporter:
             if not patch:
                 return None
             try:
-                self._vmi = await self._patch(vmi, patch)
+                self._learn(await self._patch(vmi, patch))
             except Conflict:
-                self._vmi = await self._again(vmi)
+                self._learn(await self._again(vmi))
             except NotFound:
                 self._vmi = None
             else:
                 return self._vmi
         return None
+
+    def _learn(self, answer: VirtualMachineInstance | None) -> None:
+        """What was answered, unless a watch has told of something newer while we waited for it."""
+        known = self._vmi
+        if known and answer and known.metadata.uid == answer.metadata.uid and newer(known, answer):
+            return
+        self._vmi = answer
 
     async def _patch(self, vmi: VirtualMachineInstance, patch: Raw) -> VirtualMachineInstance:
         meta = vmi.metadata
@@ -114,6 +121,10 @@ class Reporter:
             if vmi.metadata.uid == old.metadata.uid and not stranger(self.pod, vmi, self._node):
                 return vmi
         return None
+
+
+def newer(one: VirtualMachineInstance, other: VirtualMachineInstance) -> bool:
+    return int(one.metadata.resource_version) > int(other.metadata.resource_version)
 
 
 def read(raw: Raw) -> VirtualMachineInstance:

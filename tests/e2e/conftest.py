@@ -72,5 +72,5 @@ def prober(kubectl: Kubectl, namespace: str) -> str:
         "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
     }
     kubectl.apply(namespace, pod)
-    kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/prober", "--timeout=60s")
+    kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/prober", "--timeout=120s")
     return "prober"

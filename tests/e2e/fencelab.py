@@ -30,7 +30,7 @@ class Lab:
         found.sort(key=lambda op: op["metadata"]["creationTimestamp"])
         return found[-1] if found else {}
 
-    def until_phase(self, node: str, *phases: str, limit: float = 120) -> dict[str, Any]:
+    def until_phase(self, node: str, *phases: str, limit: float = 240) -> dict[str, Any]:
         def there() -> dict[str, Any]:
             op = self.operation(node)
             return op if op.get("status", {}).get("phase") in phases else {}
@@ -50,7 +50,7 @@ class Lab:
             open_ = [n for n in nodes if not any("out-of-service" in t["key"] for t in n["spec"].get("taints", ()))]
             return len(open_) == 2 and all(seen.condition(n, "Ready").get("status") == "True" for n in open_)
 
-        seen.until("the cluster is whole", whole, 120)
+        seen.until("the cluster is whole", whole, 240)
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def cluster() -> Iterator[Lab]:
             vmctl("up", "--name", name, "--nodes", "2", "--no-example", *values)
         kubectl = Kubectl(name)
         kubectl("apply", "-f", "-", stdin=vmctl("cluster", "bmc", "--name", name, "--after", "PowerOn").stdout)
-        kubectl("wait", "--for=condition=Ready", "nodefencing", "--all", "--timeout=120s")
+        kubectl("wait", "--for=condition=Ready", "nodefencing", "--all", "--timeout=240s")
         yield Lab(name, kubectl)
     finally:
         if not given:

@@ -24,13 +24,20 @@ def items(kubectl: Kubectl, namespace: str, kind: str, labels: str = "") -> list
 
 
 def until(what: str, true: Callable[[], Any], limit: float = 120, every: float = 0.5) -> Any:
-    """The first answer of `true` that is true; the last one is told when none is within `limit` seconds."""
+    """The first answer of `true` that is true; the last one is told when none is within `limit` seconds.
+
+    What kubectl refuses is an answer, too: what is asked for may not be there yet.
+    """
     deadline = time.monotonic() + limit
     answer: Any = None
     while time.monotonic() < deadline:
-        answer = true()
-        if answer:
-            return answer
+        try:
+            answer = true()
+        except RuntimeError as error:
+            answer = error
+        else:
+            if answer:
+                return answer
         time.sleep(every)
     raise AssertionError(f"not within {limit} s: {what} (last: {answer!r})")
 
@@ -57,12 +64,13 @@ def launcher_pod(kubectl: Kubectl, namespace: str, vmi: str) -> dict[str, Any]:
 
 
 def console(kubectl: Kubectl, namespace: str, vmi: str, text: str, limit: float = 120) -> str:
-    """Wait for a line with `text` on the guest's console and return it."""
-    pod = launcher_pod(kubectl, namespace, vmi)["metadata"]["name"]
+    """Wait for a line with `text` on the guest's console and return it; its pod need not be there yet."""
 
     def line() -> str:
-        log = kubectl("logs", "-n", namespace, pod, "-c", "compute")
-        return next((line for line in log.splitlines() if text in line), "")
+        pods = items(kubectl, namespace, "pods", f"vm.kubevirt.io/name={vmi}")
+        assert len(pods) <= 1, [pod["metadata"]["name"] for pod in pods]
+        logs = (kubectl("logs", "-n", namespace, pod["metadata"]["name"], "-c", "compute") for pod in pods)
+        return next((line for log in logs for line in log.splitlines() if text in line), "")
 
     return str(until(f"{text!r} on the console of {vmi}", line, limit))
 

@@ -19,10 +19,10 @@ def test_wrong_image_and_missing_claim_show_and_disturb_nobody(kubectl, namespac
 
     seen.until("the missing claim is told", lambda: told("no-claim", "absent"))
     seen.until("the wrong image is told", lambda: told("no-image", "nothing:1"))
-
-    def event() -> bool:
-        return any("absent" in message for _, message in seen.events(kubectl, namespace, "no-claim"))
-
-    seen.until("an event", event, 30)
-    kubectl("delete", "-n", namespace, "vmi", "no-image", "no-claim", "--timeout=60s")
+    seen.until(
+        "an event says so, too",
+        lambda: any("absent" in message for _, message in seen.events(kubectl, namespace, "no-claim")),
+        60,
+    )
+    kubectl("delete", "-n", namespace, "vmi", "no-image", "no-claim", "--timeout=120s")
     assert seen.running(kubectl, namespace, "app=good") == ["good"]

@@ -38,7 +38,7 @@ def images(kubectl, namespace, image):
     kubectl(
         "apply", "-n", namespace, "-f", "-", stdin=(EXAMPLE / "images.yaml").read_text().replace("HOSTLER_IMAGE", image)
     )
-    kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/images", "--timeout=120s")
+    kubectl("wait", "-n", namespace, "--for=condition=Ready", "pod/images", "--timeout=240s")
     sums = kubectl("exec", "-n", namespace, "images", "--", "cat", "/srv/sums")
     return {name: digest for digest, name in map(str.split, sums.splitlines())}
 
@@ -68,7 +68,7 @@ def sum_of(kubectl, namespace, claim, image, length):
         },
     }
     kubectl.apply(namespace, pod)
-    kubectl("wait", "-n", namespace, "--for=jsonpath={.status.phase}=Succeeded", "pod/reader", "--timeout=60s")
+    kubectl("wait", "-n", namespace, "--for=jsonpath={.status.phase}=Succeeded", "pod/reader", "--timeout=120s")
     digest, rest = kubectl("logs", "-n", namespace, "reader").split()
     assert rest == "0"
     return digest
@@ -80,10 +80,8 @@ def test_a_worker_killed_in_the_middle(kubectl, namespace, images, image):
     uid = seen.get(kubectl, namespace, "dv", "slow")["metadata"]["uid"]
 
     def safe():
-        said = (
-            seen.get(kubectl, namespace, "dv", "slow")["metadata"].get("annotations", {}).get("hostler.io/disk-worker")
-        )
-        return said and json.loads(said).get("offset", 0)
+        told = seen.get(kubectl, namespace, "dv", "slow")["metadata"].get("annotations", {})
+        return json.loads(told.get("hostler.io/disk-worker", "{}")).get("offset", 0)
 
     offset = seen.until("a part of the disk is safe", safe, 120)
     (pod,) = seen.items(kubectl, namespace, "pods", "kubevirt.io=hostler-disk-worker")
@@ -94,14 +92,11 @@ def test_a_worker_killed_in_the_middle(kubectl, namespace, images, image):
     seen.kill(worker)
 
     def taken():
-        said = json.loads(
-            seen.get(kubectl, namespace, "dv", "slow")["metadata"]["annotations"]["hostler.io/disk-worker"]
-        )
-        return status(kubectl, namespace, "slow").get("restartCount") and said.get("offset", 0) > offset
+        return status(kubectl, namespace, "slow").get("restartCount") and safe() > offset
 
-    seen.until("another worker has taken it up", taken, 60)
+    seen.until("another worker has taken it up", taken, 120)
     print(f"taken up and further after {time.monotonic() - killed:.1f} s")
-    kubectl("wait", "-n", namespace, "--for=jsonpath={.status.phase}=Succeeded", "dv/slow", "--timeout=180s")
+    kubectl("wait", "-n", namespace, "--for=jsonpath={.status.phase}=Succeeded", "dv/slow", "--timeout=300s")
     length = int(kubectl("exec", "-n", namespace, "images", "--", "stat", "-c", "%s", "/srv/tiny.raw"))
     assert sum_of(kubectl, namespace, "slow", image, length) == images["tiny.raw"]
 
@@ -118,7 +113,7 @@ def test_upload(kubectl, namespace, images, image, tmp_path):
     }
     command = [sys.executable, "-m", "hostler.cli.main", "image-upload", "disk", "-n", namespace]
     command += ["--size=64Mi", f"--image-path={raw}"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert "completed successfully" in done.stdout
     assert sum_of(kubectl, namespace, "disk", image, raw.stat().st_size) == images["tiny.raw"]
@@ -132,7 +127,7 @@ def test_example(kubectl, cluster):
 def test_broken_sources(kubectl, namespace, images):
     for name, url in (("missing", "http://images/none"), ("nobody", "http://nobody.invalid/x")):
         kubectl.apply(namespace, data_volume(name, url, "0" * 64))
-    kubectl("wait", "-n", namespace, "--for=jsonpath={.status.phase}=Failed", "dv/missing", "--timeout=90s")
+    kubectl("wait", "-n", namespace, "--for=jsonpath={.status.phase}=Failed", "dv/missing", "--timeout=180s")
     running = seen.condition(seen.get(kubectl, namespace, "dv", "missing"), "Running")
     assert running["reason"] == "SourceRefused"
     assert running["message"] == "http://images/none answered 404 Not Found"

@@ -78,8 +78,9 @@ def test_a_script_that_never_ends(kubectl, namespace):
         "Job was active longer than specified deadline",
     )
     assert (told["failed"], told["active"], told["terminating"]) == (1, 0, 0)
-    expected = ("DeadlineExceeded", failed["message"])  # written a moment after the status
-    seen.until("an event", lambda: expected in seen.events(kubectl, namespace, "never"), 30)
+    seen.until(
+        "an event", lambda: ("DeadlineExceeded", failed["message"]) in seen.events(kubectl, namespace, "never"), 30
+    )
     assert seen.guests(namespace) == {}
 
 

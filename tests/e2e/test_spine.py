@@ -36,7 +36,7 @@ sys.exit('no answer')
 
 def test_hello_lives_scales_and_leaves_nothing(kubectl, namespace):
     kubectl("apply", "-n", namespace, "-f", str(EXAMPLES / "hello.yaml"))
-    seen.until("the set has 3 members", lambda: len(seen.items(kubectl, namespace, "vmi", HELLO)) == 3, 30)
+    seen.until("the set has 3 members", lambda: len(seen.items(kubectl, namespace, "vmi", HELLO)) == 3, 60)
     kubectl("wait", "-n", namespace, "--for=condition=Ready", "vmi", "-l", HELLO, "--timeout=120s")
     three = seen.running(kubectl, namespace, HELLO)
     assert sorted(seen.guests(namespace)) == three
@@ -77,8 +77,12 @@ def test_a_guest_is_ready_when_its_probe_says_so(kubectl, namespace):
         kubectl.apply(namespace, vmi(name, readinessProbe=probe))
     kubectl("wait", "-n", namespace, "--for=condition=Ready", "vmi/good", "--timeout=120s")
     seen.console(kubectl, namespace, "bad", "is up")
-    ready = seen.condition(seen.get(kubectl, namespace, "vmi", "bad"), "Ready")
-    assert (ready["status"], ready["reason"]) == ("False", "ContainersNotReady")
+
+    def waits() -> bool:
+        ready = seen.condition(seen.get(kubectl, namespace, "vmi", "bad"), "Ready")
+        return (ready.get("status"), ready.get("reason")) == ("False", "ContainersNotReady")
+
+    seen.until("the other one is not ready, and says why", waits, 60)
 
 
 @pytest.mark.parametrize("binding", ["masquerade", "bridge"])
@@ -88,7 +92,10 @@ def test_a_guest_answers_a_ping_from_another_pod(kubectl, namespace, prober, bin
     kubectl("apply", "-n", namespace, "-f", "-", stdin=dump(guest))
     kubectl("wait", "-n", namespace, "--for=condition=Ready", "vmi/pinged", "--timeout=120s")
     seen.console(kubectl, namespace, "pinged", "is up")
-    address = seen.get(kubectl, namespace, "vmi", "pinged")["status"]["interfaces"][0]["ipAddress"]
+    address = seen.until(
+        "its address is told",
+        lambda: seen.get(kubectl, namespace, "vmi", "pinged")["status"].get("interfaces", [{}])[0].get("ipAddress"),
+    )
     assert kubectl("exec", "-n", namespace, prober, "--", "python3", "-c", PING, address).strip() == "pong"
 
 
@@ -100,7 +107,7 @@ def test_the_guests_end_is_the_vmis(kubectl, namespace, arguments, phase):
     guest["spec"]["domain"]["devices"] = {"panicDevices": [{"model": "isa"}]}
     kubectl("apply", "-n", namespace, "-f", "-", stdin=dump(guest))
     seen.until(f"phase {phase}", lambda: seen.phase(kubectl, namespace, "ends") == phase)
-    assert seen.guests(namespace) == {}
+    seen.until("no QEMU is left", lambda: not seen.guests(namespace), 30)
 
 
 def test_deletion_shuts_the_guest_down_by_acpi(kubectl, namespace):
@@ -109,7 +116,7 @@ def test_deletion_shuts_the_guest_down_by_acpi(kubectl, namespace):
     seen.console(kubectl, namespace, "gone", "is up")
     pod = seen.launcher_pod(kubectl, namespace, "gone")["metadata"]["name"]
     with kubectl.follow("logs", "-n", namespace, "-f", pod) as log:
-        kubectl("delete", "-n", namespace, "vmi", "gone", "--timeout=60s")
+        kubectl("delete", "-n", namespace, "vmi", "gone", "--timeout=120s")
         assert "power" in log.text().lower(), "the guest was told, and said so"
 
 
@@ -121,8 +128,12 @@ def test_a_claim_is_a_disk(kubectl, namespace, mode):
     guest["spec"]["volumes"].append({"name": "data", "persistentVolumeClaim": {"claimName": "data"}})
     kubectl("apply", "-n", namespace, "-f", "-", stdin=dump(guest))
     kubectl("wait", "-n", namespace, "--for=condition=Ready", "vmi/stores", "--timeout=120s")
-    status = seen.get(kubectl, namespace, "vmi", "stores")["status"]
-    assert {volume["name"]: volume["target"] for volume in status["volumeStatus"]} == {"root": "vda", "data": "vdb"}
+
+    def targets() -> dict[str, str]:
+        told = seen.get(kubectl, namespace, "vmi", "stores")["status"].get("volumeStatus", [])
+        return {volume["name"]: volume["target"] for volume in told if volume.get("target")}
+
+    seen.until("both disks are told", lambda: targets() == {"root": "vda", "data": "vdb"}, 60)
     seen.console(kubectl, namespace, "stores", "is up")
 
 

@@ -19,7 +19,7 @@ def machine(name: str, strategy: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def says(kubectl, namespace, word, limit=90):
+def says(kubectl, namespace, word, limit=180):
     def so():
         return seen.get(kubectl, namespace, "vm", "db").get("status", {}).get("printableStatus") == word
 
@@ -64,5 +64,5 @@ def test_manual_and_rerun_on_failure(kubectl, namespace):
 
     seen.until("a guest that was killed is replaced", another)
     assert {name: len(pids) for name, pids in seen.guests(namespace).items()} == {"db": 1}
-    kubectl("delete", "-n", namespace, "vm", "db", "--timeout=60s")
+    kubectl("delete", "-n", namespace, "vm", "db", "--timeout=120s")
     assert seen.guests(namespace) == {}

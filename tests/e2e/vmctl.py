@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +41,7 @@ class Kubectl:
         self.program = str(Path(self.kubeconfig).parent / "bin" / "kubectl")
         self._prefix = [self.program, "--kubeconfig", self.kubeconfig]
 
-    def __call__(self, *args: str, stdin: str | None = None, timeout: float = 300) -> str:
+    def __call__(self, *args: str, stdin: str | None = None, timeout: float = 900) -> str:
         done = subprocess.run(
             [*self._prefix, *args], input=stdin, capture_output=True, text=True, timeout=timeout, check=False
         )
@@ -54,24 +55,35 @@ class Kubectl:
 
     @contextlib.contextmanager
     def follow(self, *args: str) -> Iterator["Following"]:
-        """A kubectl that goes on beside the test."""
-        process = subprocess.Popen([*self._prefix, *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        try:
-            yield Following(process)
-        finally:
-            process.kill()
-            process.communicate()
+        """A kubectl that goes on beside the test; it has begun to print, so nothing that comes now is missed."""
+        with tempfile.NamedTemporaryFile() as output:
+            process = subprocess.Popen([*self._prefix, *args], stdout=output, stderr=subprocess.STDOUT)
+            try:
+                following = Following(process, Path(output.name))
+                following.begin()
+                yield following
+            finally:
+                process.kill()
+                process.wait()
 
 
 class Following:
     """What a kubectl that goes on prints."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", output: Path) -> None:
         self._process = process
+        self._output = output
 
-    def text(self, limit: float = 60) -> str:
+    def begin(self, limit: float = 60) -> None:
+        deadline = time.monotonic() + limit
+        while self._process.poll() is None and not self._output.stat().st_size:
+            assert time.monotonic() < deadline, f"nothing is printed within {limit} s"
+            time.sleep(0.05)
+
+    def text(self, limit: float = 120) -> str:
         """All of it, once it has ended by itself."""
-        return self._process.communicate(timeout=limit)[0]
+        self._process.wait(limit)
+        return self._output.read_text(errors="replace")
 
 
 @contextlib.contextmanager
@@ -83,11 +95,11 @@ def fresh_namespace(kubectl: Kubectl) -> Iterator[str]:
     try:
         yield name
     finally:
-        kubectl("delete", "namespace", name, "--timeout=180s")
+        kubectl("delete", "namespace", name, "--timeout=300s")
 
 
 def _until_account(kubectl: Kubectl, namespace: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while "default" not in kubectl("get", "serviceaccount", "-n", namespace, "-o", "name"):
-        assert time.monotonic() < deadline, "no default service account after 30 s"
+        assert time.monotonic() < deadline, "no default service account after 60 s"
         time.sleep(0.1)
