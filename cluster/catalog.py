@@ -88,7 +88,7 @@ def _helm() -> Program:
 def _coredns() -> Program:
     url = f"https://github.com/coredns/coredns/releases/download/v{COREDNS}/coredns_{COREDNS}_linux_amd64.tgz"
     release = Release(url, f"{url}.sha256", "coredns")
-    return Program("coredns", f"v{COREDNS}", "coredns", "github.com/coredns/coredns", release)
+    return Program("coredns", f"v{COREDNS}", "coredns", ".", release)
 
 
 def _kwok() -> Program:

@@ -18,8 +18,8 @@ OLDEST = (1, 21)  # from this Go on it fetches the newer one that a module asks 
 def recipe(program: Program) -> str:
     """Eight digits that change with anything that the built program depends on."""
     digest = hashlib.sha256(repr((program.package, program.tags, program.link, program.cgo)).encode())
-    for name in ("go.mod", "go.sum"):
-        digest.update((MODULES / program.module / name).read_bytes())
+    for path in _sources(program):
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:8]
 
 
@@ -29,14 +29,19 @@ def build(program: Program, dest: Path) -> None:
     if program.cgo:
         _require_c()
     with tempfile.TemporaryDirectory() as scratch:
-        for name in ("go.mod", "go.sum"):
-            shutil.copy(MODULES / program.module / name, scratch)
+        for path in _sources(program):
+            shutil.copy(path, scratch)
         done = subprocess.run(
             command(program, dest), cwd=scratch, env=_environment(program), capture_output=True, text=True, check=False
         )
     if done.returncode != 0:
         said = "\n".join(done.stderr.strip().splitlines()[-15:])
         raise ClusterError(f"building {program.name} {program.version} failed:\n{said}")
+
+
+def _sources(program: Program) -> list[Path]:
+    """The pins, and where the package is one of ours ("."), its code."""
+    return sorted((MODULES / program.module).iterdir())
 
 
 def command(program: Program, dest: Path) -> list[str]:

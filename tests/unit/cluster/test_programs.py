@@ -130,7 +130,10 @@ def test_every_module_pins_what_its_programs_are_built_from():
     for program in PROGRAMS.values():
         lines = (gobuild.MODULES / program.module / "go.mod").read_text().splitlines()
         pinned = [words for line in lines if (words := line.split()) and program.version in words]
-        assert any(program.package.startswith(word) for words in pinned for word in words), program.name
+        package = program.package
+        if package == ".":  # a main of ours, which runs the program's own
+            package = (gobuild.MODULES / program.module / "main.go").read_text()
+        assert any(word in package for words in pinned for word in words if "/" in word), program.name
     assert {program.module for program in PROGRAMS.values()} == {path.name for path in gobuild.MODULES.iterdir()}
 
 
