@@ -63,7 +63,7 @@ def vcsim(program, tmp_path):
         yield Login(url, "user", "secret", fingerprint("127.0.0.1", port)), tmp_path
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
 
 
 def test_inventory_and_power(vcsim):
@@ -79,7 +79,7 @@ def test_inventory_and_power(vcsim):
         assert re.fullmatch("([0-9a-f]{2}:){5}[0-9a-f]{2}", first.nics[0].mac)
         assert inventory.find(opened, first.uuid or first.instance_uuid) == first.id
         assert inventory.datacenter(opened, first.id) == "DC0"
-        assert driver.drive(opened, first.id, off(10.0), pause=lambda _: time.sleep(0.2)) == "shut down"
+        assert driver.drive(opened, first.id, off(60.0), pause=lambda _: time.sleep(0.2)) == "shut down"
         assert driver.drive(opened, first.id, off(10.0)) == "was off"
 
 
