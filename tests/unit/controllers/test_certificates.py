@@ -79,7 +79,7 @@ async def test_an_api_service_that_comes_later_is_trusted() -> None:
     await asyncio.sleep(0.2)
     meta = {"name": "v1.x", "labels": {"hostler.io/inject-ca": "true"}}
     await kube.create(APIService, None, {"metadata": meta, "spec": {"service": {"name": "a", "namespace": "b"}}})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while "caBundle" not in (await kube.get(APIService, None, "v1.x"))["spec"]:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     task.cancel()
