@@ -16,8 +16,7 @@ from hostler.api.cdi import DataVolume
 from hostler.api.kubevirt.storage import Volume
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
-from hostler.api.kubevirt.vmi_status import VirtualMachineInstanceCondition
-from hostler.api.meta import Resource
+from hostler.api.meta import ProbedCondition, Resource
 from hostler.api.objects import PersistentVolumeClaim, Pod
 from hostler.runtime import conditions, ownership
 from hostler.runtime.conditions import Condition
@@ -238,9 +237,7 @@ def readiness(vmi: VirtualMachineInstance, pod: Pod) -> dict[str, Condition | No
     return {}
 
 
-def probed(
-    vmi: VirtualMachineInstance, ready: VirtualMachineInstanceCondition | None, why: str
-) -> dict[str, Condition | None]:
+def probed(vmi: VirtualMachineInstance, ready: ProbedCondition | None, why: str) -> dict[str, Condition | None]:
     """The kubelet says that the guest is not ready; without a probe of its own it only has not caught up."""
     if vmi.spec.readiness_probe is None or (ready is not None and ready.reason == NOT_RUNNING.reason):
         return {}  # of a guest that is paused, the agent has told
@@ -360,7 +357,7 @@ def phase(vmi: VirtualMachineInstance) -> str:
     return (vmi.status and vmi.status.phase) or ""
 
 
-def condition(vmi: VirtualMachineInstance, kind: str) -> VirtualMachineInstanceCondition | None:
+def condition(vmi: VirtualMachineInstance, kind: str) -> ProbedCondition | None:
     return next((c for c in vmi.status.conditions if c.type == kind), None) if vmi.status else None
 
 
