@@ -267,6 +267,13 @@ class SubjectAccessReview(Resource):
     plural = "subjectaccessreviews"
 
 
+class SelfSubjectReview(Resource):
+    """A question to the API server: who am I?"""
+
+    group_version = "authentication.k8s.io/v1"
+    plural = "selfsubjectreviews"
+
+
 class ControllerRevision(Resource):
     """A state that somebody may go back to."""
 

@@ -41,6 +41,10 @@ async def test_each_process_reads_its_own_and_no_other(hostler: ApiServer, kept:
     agent = await api(hostler, "hostler-agent", tmp_path)
     credentials = Credentials(agent, NAMESPACE, "agent", mutual=True)
     await asyncio.wait_for(credentials.load(), 60)
+    account = hostler.get(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/hostler-manager").body
+    made = hostler.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/{names.tls_secret('agent')}").body
+    owners = [(each["kind"], each["uid"]) for each in made["metadata"]["ownerReferences"]]
+    assert owners == [("ServiceAccount", account["metadata"]["uid"])], "it goes when Helm removes the account"
     for other in ("hostler-ca", names.tls_secret("gateway")):
         with pytest.raises(Forbidden):
             await agent.get(Secret, NAMESPACE, other)
