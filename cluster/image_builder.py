@@ -65,6 +65,10 @@ class Builder:
         if old:
             self._buildah("rmi", "--force", *old)
 
+    def clear(self) -> None:
+        """Remove the working containers, mounted as they may be, of builds that were killed before they could."""
+        self._buildah("rm", "--all")
+
     def empty(self) -> None:
         """Forget every image and every step."""
         self._buildah("rmi", "--all", "--force")

@@ -98,6 +98,8 @@ def cache_folder() -> Path:
 
 def _tidy(cache: Path) -> None:
     """Every edit leaves a step in the store that no later build takes up: they may not fill the disk."""
+    with _logged(cache, "tidy") as builder:
+        builder.clear()
     used = int(subprocess.run(["du", "-smx", cache / "store"], capture_output=True, check=True).stdout.split()[0])
     if used > ENOUGH:
         _say(f"the store of earlier builds has grown to {used / 1000:.0f} GB: emptying it")

@@ -21,7 +21,7 @@ from cluster.host import run
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LIMIT = 900.0  # seconds for one example
-GONE = "180s"  # for a namespace to be deleted
+GONE = "300s"  # for a namespace to be deleted
 
 
 @dataclass(frozen=True)

@@ -130,26 +130,8 @@ def attachment(
     vmi: VirtualMachineInstance, pod: Pod, volume: Volume, claim: PersistentVolumeClaim, settings: ManagerSettings
 ) -> Raw:
     """A pod that holds one claim on the guest's node, and goes with the guest's pod."""
-    block = claim.spec.volume_mode == "Block"
-    sizes = [] if block else [str(disk_bytes(claim))]
-    field_of_node = {"key": "metadata.name", "operator": "In", "values": [pod.spec.node_name]}
-    on_node = {"nodeSelectorTerms": [{"matchFields": [field_of_node]}]}
     read_only = bool(volume.persistent_volume_claim and volume.persistent_volume_claim.read_only)
     source = {"claimName": claim.metadata.name} | ({"readOnly": True} if read_only else {})
-    place = (
-        {"volumeDevices": [{"name": "disk", "devicePath": launcher.HOTPLUG_DEVICE}]}
-        if block
-        else {"volumeMounts": [{"name": "disk", "mountPath": launcher.HOTPLUG}]}
-    )
-    container = {
-        "name": launcher.ATTACHMENT,
-        "image": settings.launcher_image,
-        "imagePullPolicy": settings.launcher_pull_policy,
-        "command": [*launcher.ATTACH, volume.name, *sizes],
-        "resources": {"requests": {"cpu": "1m", "memory": str(MEMORY)}},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        **place,
-    }
     labels = {launcher.APP_LABEL: launcher.ATTACHMENT, launcher.CREATED_BY: vmi.metadata.uid}
     return {
         "metadata": {
@@ -160,14 +142,37 @@ def attachment(
             "ownerReferences": [owner_reference(pod)],
         },
         "spec": {
-            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": on_node}},
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": on_node(pod)}},
             "tolerations": [launcher_pod.plain(each) for each in vmi.spec.tolerations],
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 1,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "securityContext": launcher_pod.SECURITY,
-            "containers": [container],
+            "containers": [container(volume, claim, settings)],
             "volumes": [{"name": "disk", "persistentVolumeClaim": source}],
         },
+    }
+
+
+def on_node(pod: Pod) -> Raw:
+    """The node of the guest's pod, and no other."""
+    field = {"key": "metadata.name", "operator": "In", "values": [pod.spec.node_name]}
+    return {"nodeSelectorTerms": [{"matchFields": [field]}]}
+
+
+def container(volume: Volume, claim: PersistentVolumeClaim, settings: ManagerSettings) -> Raw:
+    """Makes the disk on a file system if it is not there, and waits."""
+    if claim.spec.volume_mode == "Block":
+        sizes, place = [], {"volumeDevices": [{"name": "disk", "devicePath": launcher.HOTPLUG_DEVICE}]}
+    else:
+        sizes, place = [str(disk_bytes(claim))], {"volumeMounts": [{"name": "disk", "mountPath": launcher.HOTPLUG}]}
+    return {
+        "name": launcher.ATTACHMENT,
+        "image": settings.launcher_image,
+        "imagePullPolicy": settings.launcher_pull_policy,
+        "command": [*launcher.ATTACH, volume.name, *sizes],
+        "resources": {"requests": {"cpu": "1m", "memory": str(MEMORY)}},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        **place,
     }

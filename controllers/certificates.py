@@ -1,8 +1,8 @@
 """Keeps the authority and the processes' certificates in Secrets, and tells the API server whom of us to trust.
 
 Secrets, in the namespace of the installation: `hostler-ca` (only we read it) and `hostler-PROCESS-tls`, each with
-tls.crt, tls.key and ca.crt. APIServices and webhook configurations labelled `hostler.io/inject-ca: "true"` get ca.crt
-as their caBundle.
+tls.crt, tls.key and ca.crt. Our service account owns them, so they go when Helm removes it with the release.
+APIServices and webhook configurations labelled `hostler.io/inject-ca: "true"` get ca.crt as their caBundle.
 """
 
 import asyncio
@@ -11,12 +11,19 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 
 from hostler.api.meta import Resource
-from hostler.api.objects import APIService, MutatingWebhookConfiguration, Secret, ValidatingWebhookConfiguration
+from hostler.api.objects import (
+    APIService,
+    MutatingWebhookConfiguration,
+    Secret,
+    SelfSubjectReview,
+    ValidatingWebhookConfiguration,
+)
 from hostler.runtime import certificates, names
 from hostler.runtime.certificates import Holding, Leaf
-from hostler.runtime.errors import ApiError, NotFound
+from hostler.runtime.errors import ApiError, Forbidden, NotFound
 from hostler.runtime.loop import utc_now
 from hostler.runtime.protocol import Kube, Raw
 from hostler.runtime.reflector import Reflector
@@ -45,7 +52,8 @@ async def keep(kube: Kube, namespace: str, clock: Callable[[], datetime] = utc_n
             news.clear()
             pause = LOOK
             try:
-                await _inject(kube, store, await secrets(kube, namespace, clock()))
+                bundle = await secrets(kube, namespace, clock(), await account(kube, namespace))
+                await _inject(kube, store, bundle)
             except ApiError as error:
                 log.warning("certificates", extra={"error": str(error)})
                 pause = AGAIN
@@ -53,19 +61,37 @@ async def keep(kube: Kube, namespace: str, clock: Callable[[], datetime] = utc_n
                 await asyncio.wait_for(news.wait(), pause)
 
 
-async def secrets(kube: Kube, namespace: str, now: datetime) -> bytes:
+async def account(kube: Kube, namespace: str) -> Raw | None:
+    """Our service account, as an owner; None for a person, who runs us by hand."""
+    with suppress(Forbidden):  # only where somebody took from all what the API server lets all ask
+        user = (await kube.create(SelfSubjectReview, None, {"metadata": {}}))["status"]["userInfo"]
+        prefix = f"system:serviceaccount:{namespace}:"
+        if user["username"].startswith(prefix):
+            name = user["username"].removeprefix(prefix)
+            return {"apiVersion": "v1", "kind": "ServiceAccount", "name": name, "uid": user["uid"]}
+    return None
+
+
+async def secrets(kube: Kube, namespace: str, now: datetime, owner: Raw | None = None) -> bytes:
     """Make or renew what is missing or old; the authorities to trust."""
-    held = await _read(kube, namespace, AUTHORITY)
-    ca = certificates.authority(held, now)
-    if ca != held:
-        await _write(kube, namespace, AUTHORITY, ca, "authority")
+
+    async def keep(name: str, wanted: Callable[[Holding | None], Holding]) -> Holding:
+        known = await _read(kube, namespace, name)
+        held = Holding.read(known.get("data") or {})
+        holding = wanted(held)
+        if holding != held or not owned(known, owner):
+            await _write(kube, namespace, name, holding, owner)
+        return holding
+
+    ca = await keep(AUTHORITY, partial(certificates.authority, now=now))
     for process in PROCESSES:
-        name = names.tls_secret(process)
-        had = await _read(kube, namespace, name)
-        leaf = certificates.leaf(had, Leaf(process, hosts(process, namespace)), ca, now)
-        if leaf != had:
-            await _write(kube, namespace, name, leaf, process)
+        of = Leaf(process, hosts(process, namespace))
+        await keep(names.tls_secret(process), partial(certificates.leaf, of=of, ca=ca, now=now))
     return ca.bundle
+
+
+def owned(secret: Raw, owner: Raw | None) -> bool:
+    return owner is None or owner in secret.get("metadata", {}).get("ownerReferences", [])
 
 
 def hosts(process: str, namespace: str) -> tuple[str, ...]:
@@ -74,21 +100,22 @@ def hosts(process: str, namespace: str) -> tuple[str, ...]:
     return service, f"{service}.cluster.local"
 
 
-async def _read(kube: Kube, namespace: str, name: str) -> Holding | None:
+async def _read(kube: Kube, namespace: str, name: str) -> Raw:
     try:
-        return Holding.read((await kube.get(Secret, namespace, name)).get("data") or {})
+        return await kube.get(Secret, namespace, name)
     except NotFound:
-        return None
+        return {}
 
 
-async def _write(kube: Kube, namespace: str, name: str, holding: Holding, what: str) -> None:
+async def _write(kube: Kube, namespace: str, name: str, holding: Holding, owner: Raw | None) -> None:
+    meta: Raw = {"ownerReferences": [owner]} if owner else {}
     try:
-        await kube.patch(Secret, namespace, name, {"data": holding.data})
+        await kube.patch(Secret, namespace, name, {"metadata": meta, "data": holding.data})
     except NotFound:
         labels = {"app.kubernetes.io/part-of": "hostler", "app.kubernetes.io/managed-by": "hostler-manager"}
-        body: Raw = {"metadata": {"name": name, "labels": labels}, "type": "kubernetes.io/tls", "data": holding.data}
-        await kube.create(Secret, namespace, body)
-    log.info("certificate", extra={"secret": f"{namespace}/{name}", "of": what})
+        meta |= {"name": name, "labels": labels}
+        await kube.create(Secret, namespace, {"metadata": meta, "type": "kubernetes.io/tls", "data": holding.data})
+    log.info("certificate", extra={"secret": f"{namespace}/{name}"})
 
 
 async def _inject(kube: Kube, store: Store, bundle: bytes) -> None:

@@ -8,7 +8,7 @@ from controllers import vm_disks, vm_instance
 from controllers.vm_instance import dying, final, phase
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
-from hostler.api.kubevirt.vmi_status import VirtualMachineInstanceCondition
+from hostler.api.meta import ProbedCondition
 from hostler.runtime import conditions, names
 from hostler.runtime.conditions import Condition
 from hostler.runtime.protocol import Raw
@@ -155,7 +155,7 @@ def wanted_conditions(vm: VirtualMachine, to_be: Prospect, now: datetime) -> lis
     return conditions.update(own, wanted, now) + raw
 
 
-def said(vmi: VirtualMachineInstance, kind: str, truth: str) -> VirtualMachineInstanceCondition | None:
+def said(vmi: VirtualMachineInstance, kind: str, truth: str) -> ProbedCondition | None:
     """The instance's condition of a type, if it is "True" (or "False")."""
     found = vmi.status.conditions if vmi.status else ()
     return next((each for each in found if each.type == kind and each.status == truth), None)

@@ -11,12 +11,12 @@ from typing import NamedTuple
 from controllers import hotplug, launcher_pod
 from controllers.launcher_volumes import claim_name
 from controllers.settings import ManagerSettings
+from controllers.vmi_status import NOT_RUNNING, condition, phase, readiness, set_conditions, transition
 from hostler.api import cdi, launcher
 from hostler.api.cdi import DataVolume
 from hostler.api.kubevirt.storage import Volume
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
-from hostler.api.kubevirt.vmi_status import VirtualMachineInstanceCondition
 from hostler.api.meta import Resource
 from hostler.api.objects import PersistentVolumeClaim, Pod
 from hostler.runtime import conditions, ownership
@@ -29,10 +29,8 @@ from hostler.runtime.store import Key, Store
 BEFORE_POD = ("", "Pending")
 BEFORE_GUEST = (*BEFORE_POD, "Scheduling")
 FINAL = ("Succeeded", "Failed")
-NOT_RUNNING = Condition(False, "GuestNotRunning", "Guest VM is not reported as running")
 TERMINATING = Condition(False, "PodTerminating", "virt-launcher pod is terminating")
 NO_POD = Condition(False, "PodNotExists", "virt-launcher pod no longer exists")
-NODE_SILENT = Condition(False, "PodNotReady", "the node does not report that the virt-launcher pod is ready")
 MOVED = "Migrated"  # PID 1's word for a guest that went to another pod: the hand-over follows
 LOST = Condition(False, "MigrationTargetLost", "the guest left for a pod that ended before it could run there")
 
@@ -223,30 +221,6 @@ def whole(seen: Seen) -> dict[str, PersistentVolumeClaim]:
     return {name: claim for name, claim in (seen.claims or {}).items() if name not in filling}
 
 
-def readiness(vmi: VirtualMachineInstance, pod: Pod) -> dict[str, Condition | None]:
-    """Only of a node that is silent, and of probes, the agent may not know."""
-    ready, seen, compute = condition(vmi, "Ready"), pod.condition("Ready"), pod.container(launcher.COMPUTE)
-    if seen is None or compute is None:
-        return {}  # the kubelet has not caught up with the agent
-    if not compute.ready:
-        return probed(vmi, ready, seen.message or "")
-    # a node's silence turns the pod's condition, but not what its last report said of the container
-    if seen.status == "False":
-        return {"Ready": NODE_SILENT}
-    if ready is not None and ready.reason in (NODE_SILENT.reason, launcher.NOT_PROBED):
-        return {"Ready": Condition(True)}
-    return {}
-
-
-def probed(
-    vmi: VirtualMachineInstance, ready: VirtualMachineInstanceCondition | None, why: str
-) -> dict[str, Condition | None]:
-    """The kubelet says that the guest is not ready; without a probe of its own it only has not caught up."""
-    if vmi.spec.readiness_probe is None or (ready is not None and ready.reason == NOT_RUNNING.reason):
-        return {}  # of a guest that is paused, the agent has told
-    return {"Ready": Condition(False, launcher.NOT_PROBED, why)}
-
-
 def ending(vmi: VirtualMachineInstance, seen: Seen, now: datetime) -> Plan:
     """Delete the pod, which shuts the guest down; when it is gone, let the VMI go."""
     if seen.pods:
@@ -354,28 +328,3 @@ def sooner(pod: Pod, grace: int | None) -> int | None:
         given = own - launcher_pod.KUBELET_GRACE
     wanted = max(grace, 1) if grace is not None else None
     return wanted if wanted is not None and given is not None and wanted < given else None
-
-
-def phase(vmi: VirtualMachineInstance) -> str:
-    return (vmi.status and vmi.status.phase) or ""
-
-
-def condition(vmi: VirtualMachineInstance, kind: str) -> VirtualMachineInstanceCondition | None:
-    return next((c for c in vmi.status.conditions if c.type == kind), None) if vmi.status else None
-
-
-def set_conditions(vmi: VirtualMachineInstance, wanted: Mapping[str, Condition | None], now: datetime) -> Raw:
-    return {"conditions": conditions.update(vmi.status.conditions if vmi.status else (), wanted, now)}
-
-
-def transition(vmi: VirtualMachineInstance, to: str, now: datetime) -> Raw:
-    """The phase, and when it began; nothing if it is the phase already."""
-    if phase(vmi) == to:
-        return {}
-    passed = vmi.status.phase_transition_timestamps if vmi.status else ()
-    since = [each.model_dump(mode="json", by_alias=True, exclude_unset=True) for each in passed]
-    if not since and phase(vmi) == "Pending":  # set by an admission policy, which knows no time
-        born = vmi.metadata.creation_timestamp or conditions.stamp(now)
-        since.append({"phase": "Pending", "phaseTransitionTimestamp": born})
-    since.append({"phase": to, "phaseTransitionTimestamp": conditions.stamp(now)})
-    return {"phase": to, "phaseTransitionTimestamps": since}

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from hostler.api.meta import Model, Resource
-from hostler.api.objects import ContainerStatus, PodCondition, PodStatus
+from hostler.api.meta import Condition, Model, Resource
+from hostler.api.objects import ContainerStatus, PodStatus
 
 
 class LauncherPod(Resource):
@@ -35,7 +35,7 @@ class LauncherPod(Resource):
     def container(self, name: str) -> ContainerStatus | None:
         return next((c for c in self.status.container_statuses if c.name == name), None)
 
-    def condition(self, kind: str) -> PodCondition | None:
+    def condition(self, kind: str) -> Condition | None:
         return next((c for c in self.status.conditions if c.type == kind), None)
 
 

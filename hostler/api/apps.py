@@ -10,6 +10,7 @@ from hostler.api.core import PersistentVolumeClaimSpec
 from hostler.api.kubevirt.vm import DataVolumeTemplateSpec
 from hostler.api.kubevirt.vmi import VirtualMachineInstanceTemplateSpec
 from hostler.api.meta import (
+    Condition,
     Int32,
     Int64,
     IntOrString,
@@ -41,13 +42,8 @@ ManagementPolicy = Annotated[str, one_of("OrderedReady", "Parallel")]
 RetentionPolicy = Annotated[str, one_of("Delete", "Retain")]
 
 
-class WorkloadCondition(Model):
-    status: str
-    type: str
-    last_transition_time: NullableTime = None
+class WorkloadCondition(Condition):
     last_update_time: NullableTime = None
-    message: str | None = None
-    reason: str | None = None
 
 
 class Printable(Model):

@@ -12,7 +12,7 @@ from hostler.api.core import (
     VolumeMode,
     VolumeResourceRequirements,
 )
-from hostler.api.meta import Int32, LabelSelector, Model, NullableTime, Resource, one_of
+from hostler.api.meta import Condition, Int32, LabelSelector, Model, NullableTime, Resource, one_of
 
 # What clients (virtctl, the VM controller, backup tools) read of a DataVolume and of its claim.
 PREFIX = "cdi.kubevirt.io"
@@ -172,13 +172,8 @@ class DataVolumeSpec(Model):
     storage: StorageSpec | None = None
 
 
-class DataVolumeCondition(Model):
-    status: str
-    type: str
+class DataVolumeCondition(Condition):
     last_heartbeat_time: NullableTime = None
-    last_transition_time: NullableTime = None
-    message: str | None = None
-    reason: str | None = None
 
 
 class DataVolumeStatus(Model):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hostler.api.meta import Int32, Model, NullableTime, Resource, Time, keyed_by, one_of
+from hostler.api.meta import Condition, Int32, Model, Resource, Time, keyed_by, one_of
 
 GROUP_VERSION = "hostler.io/v1alpha1"
 
@@ -65,18 +65,10 @@ class NodeFencingSpec(Model):
     after_fencing: AfterFencing | None = None
 
 
-class FencingCondition(Model):
-    type: str
-    status: str
-    reason: str | None = None
-    message: str | None = None
-    last_transition_time: NullableTime = None
-
-
 class NodeFencingStatus(Model):
     """What the devices said when they were last asked."""
 
-    conditions: tuple[FencingCondition, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     observed_generation: int | None = None
     power: str | None = None  # On, Off or Unknown
 

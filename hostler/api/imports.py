@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from hostler.api.meta import Int32, Int64, Model, Resource, Time, one_of
+from hostler.api.meta import Condition, Int32, Int64, Model, Resource, Time, one_of
 
 Firmware = Annotated[str, one_of("bios", "efi")]
 Destination = Annotated[str, one_of("pod", "ignored")]
@@ -75,18 +75,10 @@ class SourceMachine(Model):
     nics: tuple[SourceNic, ...] = ()
 
 
-class ImportCondition(Model):
-    type: str
-    status: str
-    reason: str | None = None
-    message: str | None = None
-    last_transition_time: Time | None = None
-
-
 class ImportSourceStatus(Model):
     observed_generation: Int64 | None = None
     seen: str | None = None  # which generation and request was last looked at
-    conditions: tuple[ImportCondition, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     product: str | None = None
     thumbprint: str | None = None  # of the certificate that the server showed
     refreshed: Time | None = None
@@ -176,7 +168,7 @@ class MachineImport(Model):
 class ImportPlanStatus(Model):
     phase: PlanPhase | None = None
     observed_generation: Int64 | None = None
-    conditions: tuple[ImportCondition, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     succeeded: Int32 | None = None
     failed: Int32 | None = None
     vms: tuple[MachineImport, ...] = ()

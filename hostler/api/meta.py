@@ -75,6 +75,22 @@ class LabelSelector(Model):
     match_expressions: tuple[LabelSelectorRequirement, ...] = ()
 
 
+class Condition(Model):
+    """What an object says of itself."""
+
+    status: str
+    type: str
+    last_transition_time: NullableTime = None
+    message: str | None = None
+    reason: str | None = None
+
+
+class ProbedCondition(Condition):
+    """What an object says of itself, in the form that batch/v1 and KubeVirt's kinds have."""
+
+    last_probe_time: NullableTime = None
+
+
 class Resource(Model):
     """An object with a name and a life of its own. Subclasses name their group, version and kind."""
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from hostler.api import quantity
-from hostler.api.meta import Int32, Model, Quantity, Resource, Time
+from hostler.api.meta import Condition, Int32, Model, Quantity, Resource, Time
 
 
 class ContainerStateWaiting(Model):
@@ -49,14 +49,6 @@ class ContainerStatus(Model):
     resources: ContainerResources | None = None  # what the kubelet has given it
 
 
-class PodCondition(Model):
-    type: str
-    status: str
-    reason: str | None = None
-    message: str | None = None
-    last_transition_time: Time | None = None
-
-
 class PodClaim(Model):
     claim_name: str
 
@@ -78,7 +70,7 @@ class PodStatus(Model):
     message: str | None = None
     start_time: Time | None = None
     qos_class: str | None = None
-    conditions: tuple[PodCondition, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
 
 
@@ -92,7 +84,7 @@ class Pod(Resource):
     def container(self, name: str) -> ContainerStatus | None:
         return next((c for c in self.status.container_statuses if c.name == name), None)
 
-    def condition(self, kind: str) -> PodCondition | None:
+    def condition(self, kind: str) -> Condition | None:
         return next((c for c in self.status.conditions if c.type == kind), None)
 
     @property
@@ -273,6 +265,13 @@ class SubjectAccessReview(Resource):
 
     group_version = "authorization.k8s.io/v1"
     plural = "subjectaccessreviews"
+
+
+class SelfSubjectReview(Resource):
+    """A question to the API server: who am I?"""
+
+    group_version = "authentication.k8s.io/v1"
+    plural = "selfsubjectreviews"
 
 
 class ControllerRevision(Resource):

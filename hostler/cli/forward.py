@@ -3,10 +3,10 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import aiohttp
 import typer
@@ -25,6 +25,7 @@ from hostler.cli.target import (
 )
 from hostler.runtime.errors import ApiError, Terminal
 from hostler.runtime.kube import Api
+from hostler.runtime.race import first
 
 CHUNK = 65536
 Socket = aiohttp.ClientWebSocketResponse
@@ -168,20 +169,6 @@ async def binary(socket: Socket) -> AsyncIterator[bytes]:
     async for message in socket:
         if message.type is aiohttp.WSMsgType.BINARY:
             yield message.data
-
-
-async def first(*works: Coroutine[Any, Any, None]) -> None:
-    """Until one of them ends."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            with suppress(OSError):
-                task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def add(app: typer.Typer) -> None:

@@ -1,11 +1,10 @@
 """Bytes between a web socket and a stream, both ways, until one of them ends."""
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
-from typing import Any
 
 from aiohttp import WSMsgType, web
+
+from hostler.runtime.race import first
 
 CHUNK = 65536
 PING = 30.0  # seconds between signs of life of a session; without an answer it ends
@@ -45,17 +44,3 @@ async def receive(socket: web.WebSocketResponse, writer: asyncio.StreamWriter) -
 async def send(socket: web.WebSocketResponse, reader: asyncio.StreamReader) -> None:
     while data := await reader.read(CHUNK):
         await socket.send_bytes(data)
-
-
-async def first(*works: Coroutine[Any, Any, Any]) -> None:
-    """Until the first of them ends; that a connection broke is an end like another."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            with suppress(OSError):
-                task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -70,6 +70,8 @@ def test_an_upgrade_disturbs_no_guest_and_an_uninstall_loses_none(kubectl, helm,
     helm("uninstall", "hostler", "--wait", "--timeout=120s")
     left = {(kind, name) for kind, name in resources if kind not in KEPT and exists(kubectl, kind, name)}
     assert left == set()
+    ours = "app.kubernetes.io/managed-by=hostler-manager"
+    seen.until("the certificates go, too", lambda: not seen.items(kubectl, "hostler", "secrets", ours), 60)
     assert exists(kubectl, "CustomResourceDefinition", "virtualmachineinstances.kubevirt.io"), "no VM is lost by it"
 
 

@@ -32,7 +32,7 @@ def writer(lab):
     """A VM that writes its journal; what there is to know of it."""
     with fresh_namespace(lab.kubectl) as namespace:
         lab.kubectl("apply", "-n", namespace, "-f", str(VM))
-        lab.kubectl("wait", "-n", namespace, "--for=condition=Ready", "vmi/writer", "--timeout=240s")
+        lab.kubectl("wait", "-n", namespace, "--for=condition=Ready", "vm/writer", "--timeout=240s")
         seen.console(lab.kubectl, namespace, "writer", "ACKED 20", 120)
         journal = Journal.of(lab.kubectl, namespace)
         try:

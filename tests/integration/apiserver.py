@@ -2,6 +2,7 @@
 
 import csv
 import json
+import random
 import secrets
 import socket
 import ssl
@@ -23,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from hostler.runtime import certificates, names
 
-START_SECONDS = 60
+START_SECONDS = 120
 STOP_SECONDS = 10
 
 Raw = dict[str, Any]
@@ -68,7 +69,7 @@ class ApiServer:
         request = urllib.request.Request(url, data, headers, method=method)
         context = ssl.create_default_context(cafile=str(self.ca))
         try:
-            with urllib.request.urlopen(request, context=context, timeout=30) as response:
+            with urllib.request.urlopen(request, context=context, timeout=60) as response:
                 return Answer(response.status, json.load(response), tuple(response.headers.get_all("Warning") or ()))
         except urllib.error.HTTPError as error:
             with error:
@@ -213,13 +214,22 @@ def wait_until(ready: Any, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports that nobody listens on now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    """Loopback ports that nobody listens on now, none of them twice.
+
+    The kernel gives none of these to a connection that goes out, so they are still free when they are used.
+    """
+    return [next(PORTS) for _ in range(count)]
+
+
+def free(port: int) -> bool:
     try:
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+PORTS = filter(free, random.sample(range(20000, 30000), 10000))
 
 
 def write_tokens(path: Path, admin: str) -> Path:

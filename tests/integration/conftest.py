@@ -9,11 +9,11 @@ import pytest
 
 from cluster import programs
 from tests.integration import apiserver as servers
-from tests.integration.apiserver import ApiServer
+from tests.integration.apiserver import ApiServer, Raw
 
 CHART = Path(__file__).parents[2] / "charts" / "hostler"
 INSTALLED_IN = "hostler"
-SETTLE_SECONDS = 30
+SETTLE_SECONDS = 120
 
 
 @pytest.fixture(scope="session")
@@ -49,23 +49,46 @@ def namespace(apiserver: ApiServer) -> str:
 
 
 def wait_for_admission(server: ApiServer) -> None:
-    """A policy works a moment after it is created."""
-    vmi = {
-        "apiVersion": "kubevirt.io/v1",
-        "kind": "VirtualMachineInstance",
-        "metadata": {"name": "probe", "labels": {"kubevirt.io/nodeName": "x"}},
-        "spec": {"domain": {"devices": {}, "memory": {"guest": "64Mi"}}},
-    }
-    path = "/apis/kubevirt.io/v1/namespaces/default/virtualmachineinstances"
+    """A kind is served, and a policy works, a moment after it is created: the last policy after all the others."""
+    for plural, body in last_policies():
+        answer = server.create(f"/apis/admissionregistration.k8s.io/v1/{plural}", body)
+        assert answer.code == 201, answer.message
     deadline = time.monotonic() + SETTLE_SECONDS
-    while time.monotonic() < deadline:
-        refused = server.create(path, vmi, dryRun="All")
-        made = server.create(path, vmi | {"metadata": {"name": "probe"}}, dryRun="All")
-        if (
-            "hostler-vmi" in refused.message
-            and "evictionStrategy" in made.body.get("spec", {})
-            and "status" in made.body
-        ):
-            return
+    while not (all_served(server) and last_works(server)):
+        assert time.monotonic() < deadline, "the admission policies never took effect"
         time.sleep(0.2)
-    pytest.fail(f"the admission policies never took effect: {refused.message} {made.body}")
+
+
+def last_policies() -> Iterator[tuple[str, Raw]]:
+    """They refuse a ConfigMap named `refused`, and change one named `changed`."""
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
+    refuse = {"validations": [{"expression": "false", "message": "by the last policy"}]}
+    patch = """[JSONPatch{op: "add", path: "/data", value: {"by": "the last policy"}}]"""
+    change = {
+        "reinvocationPolicy": "Never",
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": patch}}],
+    }
+    for kind, does, name in (("validating", refuse, "refused"), ("mutating", change, "changed")):
+        spec = {
+            "matchConstraints": {"resourceRules": [rule]},
+            "matchConditions": [{"name": "name", "expression": f"object.metadata.name == '{name}'"}],
+        }
+        binding = {"policyName": "test-last"} | ({"validationActions": ["Deny"]} if kind == "validating" else {})
+        yield f"{kind}admissionpolicies", {"metadata": {"name": "test-last"}, "spec": spec | does}
+        yield f"{kind}admissionpolicybindings", {"metadata": {"name": "test-last"}, "spec": binding}
+
+
+def last_works(server: ApiServer) -> bool:
+    path = "/api/v1/namespaces/default/configmaps"
+    refused = server.create(path, {"metadata": {"name": "refused"}}, dryRun="All")
+    changed = server.create(path, {"metadata": {"name": "changed"}}, dryRun="All")
+    return refused.code == 422 and changed.body.get("data") == {"by": "the last policy"}
+
+
+def all_served(server: ApiServer) -> bool:
+    found = server.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions").body["items"]
+    established = {"type": "Established", "status": "True"}
+    return all(
+        any(established.items() <= each.items() for each in kind.get("status", {}).get("conditions", ()))
+        for kind in found
+    )

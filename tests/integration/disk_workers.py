@@ -49,7 +49,7 @@ class Redis:
         assert self.process.stdin is not None
         self.process.stdin.write(options.encode())
         self.process.stdin.close()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             with suppress(redis.RedisError), self.client() as client:
                 client.ping()
@@ -84,7 +84,7 @@ class Dispatcher:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         assert self.process is not None
         self.process.send_signal(how)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
 
 class Worker:
@@ -228,7 +228,7 @@ class Place:
         found = (await self.status(name)).get("conditions", [])
         return next((dict(each) for each in found if each["type"] == kind), {})
 
-    async def until(self, name: str, *phases: str, limit: float = 60) -> Raw:
+    async def until(self, name: str, *phases: str, limit: float = 120) -> Raw:
         deadline = time.monotonic() + limit
         while (status := await self.status(name)).get("phase") not in phases:
             log = "".join(w._log.read_text()[-3000:] for w in self.kubelet.workers.values() if w._log.exists())
@@ -245,7 +245,7 @@ class Place:
 
     async def event(self, name: str, reason: str) -> str:
         """The note of an event; events are told a moment later."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while True:
                 for each in (await self.api.list(Event, self.namespace))[0]:
                     if each["regarding"]["name"] == name and each["reason"] == reason:

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hostler.api import launcher
@@ -63,7 +63,7 @@ class Pod:
     def virsh(self, *arguments: str) -> str:
         uri = f"qemu+unix:///session?socket={self.private}/libvirt/libvirt-sock"
         done = subprocess.run(
-            ["virsh", "-q", "-c", uri, *arguments], capture_output=True, text=True, timeout=60, check=False
+            ["virsh", "-q", "-c", uri, *arguments], capture_output=True, text=True, timeout=120, check=False
         )
         if done.returncode:
             raise AssertionError(done.stderr + self.errors.read_text())
@@ -103,7 +103,7 @@ class Pod:
         """The kubelet's way: SIGTERM to PID 1."""
         os.kill(self.pid1(), signal.SIGTERM)
 
-    def end(self, seconds: float = 60) -> tuple[int, str]:
+    def end(self, seconds: float = 120) -> tuple[int, str]:
         """Exit code and reason, once the pod has ended."""
         code = self.process.wait(seconds)
         return code, json.loads((self.folder / "dev/termination-log").read_text())["reason"]
@@ -138,13 +138,14 @@ def pod(
         yield Pod(folder, process, vmi)
     finally:
         for init in children(process.pid):  # unshare's --kill-child is forgotten when setpriv changes the user
-            os.kill(init, signal.SIGKILL)  # and with PID 1 goes all in its namespace
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.kill(init, signal.SIGKILL)  # and with PID 1 goes all in its namespace
         process.kill()
         process.wait()
         shutil.rmtree(folder)
 
 
-def until(pod: Pod, seen: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def until(pod: Pod, seen: Callable[[], bool], what: str, seconds: float = 120) -> None:
     """Wait for something; a pod that ends meanwhile, or takes too long, fails the test with its own words."""
     deadline = time.monotonic() + seconds
     while not seen():

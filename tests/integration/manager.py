@@ -21,7 +21,7 @@ from hostler.runtime.kube import Api
 from hostler.runtime.protocol import Kind, Raw
 from tests.integration.apiserver import ApiServer, free_ports, write_kubeconfig
 
-SOON = 30.0  # seconds
+SOON = 90.0  # seconds, on a machine that does much else
 
 
 class Manager:
@@ -41,14 +41,14 @@ class Manager:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self._command, stdout=log, stderr=log, env=dict(os.environ))
 
-    def stop(self, how: signal.Signals = signal.SIGTERM, patience: float = 20) -> int:
+    def stop(self, how: signal.Signals = signal.SIGTERM, patience: float = 60) -> int:
         """Its exit code."""
         assert self.process is not None
         self.process.send_signal(how)
         return self.process.wait(patience)
 
     def read(self, path: str, port: int) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as answer:
             return str(answer.read().decode())
 
     def healthy(self) -> bool:

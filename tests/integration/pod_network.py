@@ -46,8 +46,9 @@ def run(*command: str, within: str = "", check: bool = True, env: dict[str, str]
     return done.stdout if check else str(done.returncode)
 
 
-def pings(source: str, address: str) -> bool:
-    return run("busybox", "ping", "-c", "1", "-W", "2", address, within=source, check=False) == "0"
+def pings(source: str, address: str, tries: int = 5) -> bool:
+    command = ("busybox", "ping", "-c", "1", "-W", "2", address)
+    return any(run(*command, within=source, check=False) == "0" for _ in range(tries))
 
 
 @dataclass
@@ -70,7 +71,7 @@ class World:
         script.chmod(0o755)
         env = os.environ | {"HOSTLER_TEST_ENV": str(told)}
         options = [word for option in ("search", "mtu", "staticroutes", "dns") for word in ("-O", option)]
-        command = ["busybox", "udhcpc", "-i", "card", "-n", "-q", "-f", "-t", "5", "-T", "1", "-s", str(script)]
+        command = ["busybox", "udhcpc", "-i", "card", "-n", "-q", "-f", "-t", "20", "-T", "1", "-s", str(script)]
         run(*command, *options, within=GUEST, env=env)
         return dict(line.split("=", 1) for line in told.read_text().splitlines() if "=" in line)
 
@@ -132,7 +133,7 @@ def listening(port: int) -> Iterator[None]:
 def connects(source: str, address: str, port: int) -> bool:
     with inside(source):
         try:
-            socket.create_connection((address, port), timeout=1).close()
+            socket.create_connection((address, port), timeout=3).close()
         except OSError:
             return False
         return True

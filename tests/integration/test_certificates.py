@@ -40,7 +40,11 @@ async def kept(hostler: ApiServer, tmp_path: Path) -> AsyncIterator[Api]:
 async def test_each_process_reads_its_own_and_no_other(hostler: ApiServer, kept: Api, tmp_path: Path) -> None:
     agent = await api(hostler, "hostler-agent", tmp_path)
     credentials = Credentials(agent, NAMESPACE, "agent", mutual=True)
-    await asyncio.wait_for(credentials.load(), 20)
+    await asyncio.wait_for(credentials.load(), 60)
+    account = hostler.get(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/hostler-manager").body
+    made = hostler.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/{names.tls_secret('agent')}").body
+    owners = [(each["kind"], each["uid"]) for each in made["metadata"]["ownerReferences"]]
+    assert owners == [("ServiceAccount", account["metadata"]["uid"])], "it goes when Helm removes the account"
     for other in ("hostler-ca", names.tls_secret("gateway")):
         with pytest.raises(Forbidden):
             await agent.get(Secret, NAMESPACE, other)
@@ -63,7 +67,7 @@ async def test_an_api_service_of_ours_is_trusted(hostler: ApiServer, kept: Api) 
     path = "/apis/apiregistration.k8s.io/v1/apiservices"
     made = hostler.create(path, service)
     assert made.code in (201, 409), made.message
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             spec = (await kept_by(hostler))["spec"]
             if spec.get("caBundle"):

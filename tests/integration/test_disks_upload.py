@@ -124,12 +124,15 @@ async def test_broken_off_and_again(gateway: Client, place: Place) -> None:  # n
     await place.create("disk", {"upload": {}})
     await place.until("disk", "UploadReady")
     headers = bearer(await token_for(gateway, place, "disk"))
-    first = asyncio.create_task(_post(gateway, pieces(DISK, 0.5), headers))
-    await asyncio.sleep(1.2)
+    first = asyncio.create_task(_post(gateway, pieces(DISK, 10), headers))
+    disk = place.kubelet.volume("disk") / "disk.img"
+    async with asyncio.timeout(60):
+        while not (disk.exists() and disk.stat().st_blocks):  # noqa: ASYNC110 - its first piece has come
+            await asyncio.sleep(0.1)
     assert await _post(gateway, pieces(b"second"), headers) == 503
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (status := await _post(gateway, pieces(DISK), headers)) != 200:
             assert status == 503
             await asyncio.sleep(0.3)

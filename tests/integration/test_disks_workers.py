@@ -113,7 +113,7 @@ async def test_a_worker_killed_in_the_middle(place: Place, site: Site) -> None:
     place.worker("disk").process.send_signal(signal.SIGKILL)
     killed = time.monotonic()
     while len(site.seen) == before:
-        assert time.monotonic() - killed < 20
+        assert time.monotonic() - killed < 60
         await asyncio.sleep(0.05)
     print(f"taken up again after {time.monotonic() - killed:.1f} s from {site.seen[-1].get('Range')}")
     site.pause = 0
@@ -144,7 +144,7 @@ async def test_the_dispatcher_and_the_broker_killed(
     dispatcher.start()
     site.pause = 0
     for name in ("one", "two", "three"):
-        await place.until(name, "Succeeded", limit=90)
+        await place.until(name, "Succeeded", limit=180)
         assert place.disk(name) == whole(DISK)
 
 

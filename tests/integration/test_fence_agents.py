@@ -51,7 +51,7 @@ def machine(tmp_path_factory):
     command = [sys.executable, "-m", "tests.integration.bmc", str(made.port), str(made.folder)]
     process = subprocess.Popen(command, cwd=ROOT)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not (made.folder / "ready").exists():
             assert time.monotonic() < deadline, "the BMC does not start"
             assert process.poll() is None, "the BMC ended"
@@ -100,7 +100,7 @@ def test_a_slow_one_is_cut_off(machine):
     machine.set("on", "slow")
     result = machine.ask("status", limit=3)
     assert (result.exit_code, result.reason) == (None, "FenceAgentTimeout")
-    assert result.seconds < 5
+    assert result.seconds < 20
     time.sleep(7)  # until it has answered what it was asked
 
 
@@ -166,10 +166,11 @@ async def test_a_flood_is_bounded(folder):
 
 async def test_an_agent_is_killed_with_all_that_it_started(folder, tmp_path):
     agents = folder("fence_hang", f"sleep 1000 & echo $! >{tmp_path}/pid; wait")
-    result = await agents(Order("fence_hang", "off", {}, timeout=1))
+    result = await agents(Order("fence_hang", "off", {}, timeout=3))
     assert (result.exit_code, result.reason) == (None, "FenceAgentTimeout")
-    await asyncio.sleep(0.2)
-    assert ended((tmp_path / "pid").read_text().strip())
+    async with asyncio.timeout(30):
+        while not ended((tmp_path / "pid").read_text().strip()):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
 
 
 def ended(pid: str) -> bool:

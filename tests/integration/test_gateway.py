@@ -83,9 +83,11 @@ async def guests(hostler: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyP
         pod_of_agent(hostler)
         settings = GatewaySettings(port=gateway_port, agent_port=agent_port, namespace=HOME)
         await running(held, app.run(apis["gateway"], settings))
-        async with asyncio.timeout(60):
-            while (await asyncio.to_thread(hostler.get, GROUP)).code != 200:  # noqa: ASYNC110
-                await asyncio.sleep(0.5)
+        async with asyncio.timeout(180):
+            for version in ("v1", "v1alpha3"):
+                path = f"/apis/subresources.kubevirt.io/{version}"
+                while (await asyncio.to_thread(hostler.get, path)).code != 200:  # noqa: ASYNC110
+                    await asyncio.sleep(0.5)
         yield guests
 
 
@@ -191,12 +193,12 @@ async def test_console(hostler: ApiServer, guests: Guests, guest: str) -> None:
     session, old = await dial(hostler, f"{guest}/console")
     assert old.protocol == PROTOCOL
     await old.send_bytes(b"one")
-    assert await old.receive_bytes(timeout=20) == b"oneone"
+    assert await old.receive_bytes(timeout=60) == b"oneone"
     watching, watcher = await dial(hostler, f"{guest}/console?watch=true")
     newer, new = await dial(hostler, f"{guest}/console", protocols=())
-    assert (await old.receive(timeout=20)).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+    assert (await old.receive(timeout=60)).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
     await new.send_str("two")
-    assert await new.receive_bytes(timeout=20) == await watcher.receive_bytes(timeout=20) == b"twotwo"
+    assert await new.receive_bytes(timeout=60) == await watcher.receive_bytes(timeout=60) == b"twotwo"
     assert guests.heard == b"onetwo"
     for each in (session, watching, newer):
         await each.close()

@@ -13,7 +13,7 @@ from launcher.agent.hypervisor import Hypervisor
 from launcher.agent.worker import Worker
 from tests.unit.launcher.agent.standin import StandIn
 
-SOON = 5.0
+SOON = 30.0
 NAMES = count()
 libvirt = pytest.importorskip("libvirt")
 

@@ -28,7 +28,7 @@ from v2v.settings import DiskSettings
 from v2v.verdict import Verdict
 
 SETTINGS = DiskSettings(_env_file=None, use_emulation=True)
-SOON = 30.0
+SOON = 90.0
 
 
 @pytest.fixture
@@ -196,13 +196,16 @@ async def test_a_source_that_refuses_says_why_and_looks_again(api, namespace, ku
 
         return ask
 
+    async def waits() -> bool:
+        waiting = (await api.get(ImportPlan, namespace, "move")).get("status", {}).get("conditions", [])
+        return [each["reason"] for each in waiting] == ["SourceNotReady"]
+
     put(tmp_path, "m1/m1-flat.vmdk", content(MIB))
     with vcenter(tmp_path, machine(1)) as there:
         await connected(api, namespace, there, password="wrong")
         await plan(api, namespace, "m1")
         await until("the login is refused", said("LoginRefused"))
-        waiting = (await api.get(ImportPlan, namespace, "move"))["status"]["conditions"]
-        assert [each["reason"] for each in waiting] == ["SourceNotReady"]
+        await until("the plan says for what it waits", waits)
         await api.patch(Secret, namespace, "vcenter", {"stringData": {"password": there.world.password}})
         again = {"metadata": {"annotations": {importsource.REFRESH: "1"}}}
         await api.patch(ImportSource, namespace, "vcenter", again)

@@ -50,7 +50,7 @@ class TestApi(KubeContract):
         names = {"plural": Thing.plural, "kind": Thing.kind()}
         spec = {"group": "test.hostler.io", "scope": "Namespaced", "names": names, "versions": [version]}
         await kube.create(Definition, None, {"metadata": {"name": "things.test.hostler.io"}, "spec": spec})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(NotFound):
                     await kube.list(Thing)

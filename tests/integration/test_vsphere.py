@@ -55,7 +55,7 @@ def test_hundreds_of_machines_come_in_pages_and_soon(tmp_path):
         seconds = time.monotonic() - started
     assert (len(machines), count) == (450, 450)
     assert len({each.id for each in machines}) == 450
-    assert seconds < 10
+    assert seconds < 30
     assert not there.world.views, "the view was given back"
 
 

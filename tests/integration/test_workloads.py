@@ -191,14 +191,20 @@ async def test_a_deployment_rolls_and_rolls_back(place: Place, manager: Manager)
         sets = await place.all(ReplicaSet)
         assert sorted(each["metadata"]["annotations"][apps.REVISION] for each in sets) == ["2", "3"]
         assert (await place.get(Deployment, "web"))["metadata"]["annotations"][apps.REVISION] == "3"
-        progressing = await place.condition(Deployment, "web", "Progressing")
-        assert progressing is not None
-        assert progressing["reason"] == "NewReplicaSetAvailable"
+
+        async def done() -> bool:
+            progressing = await place.condition(Deployment, "web", "Progressing")
+            return progressing is not None and progressing["reason"] == "NewReplicaSetAvailable"
+
+        await place.until("it says that it is done", done)
         await place.user.patch(Deployment, place.namespace, "web", {"spec": {"replicas": 1}}, "scale")
         await place.until("scaled", lambda: complete(place, "64Mi", 1))
-        told = await place.events(Deployment)
-        assert any(reason == "ScalingReplicaSet" and "Scaled up replica set" in note for reason, note in told)
-        assert any(reason == "ScalingReplicaSet" and "Scaled down replica set" in note for reason, note in told)
+
+        async def told() -> bool:
+            notes = [note for reason, note in await place.events(Deployment) if reason == "ScalingReplicaSet"]
+            return all(any(f"Scaled {way} replica set" in note for note in notes) for way in ("up", "down"))
+
+        await place.until("events tell it", told)
 
 
 def vmctl(server: ApiServer, namespace: str, *words: str) -> str:
@@ -221,8 +227,8 @@ async def test_vmctl_rollout(place: Place, manager: Manager, hostler: ApiServer)
         await change(place, Deployment, template=template("65Mi"))
         assert "is paused: vmctl rollout resume" in await say("undo", "vmdeploy/web")
         assert "vmdeploy/web resumed" in await say("resume", "vmdeploy/web")
-        assert "successfully rolled out" in await say("status", "vmdeploy/web", "--timeout", "30")
-        assert await complete(place, "65Mi", 1)
+        assert "successfully rolled out" in await say("status", "vmdeploy/web", "--timeout", "90")
+        await place.until("the old one is gone", lambda: complete(place, "65Mi", 1))
         assert [line.split()[0] for line in (await say("history", "vmdeploy/web")).splitlines()] == [
             "REVISION",
             "1",
@@ -231,11 +237,11 @@ async def test_vmctl_rollout(place: Place, manager: Manager, hostler: ApiServer)
         assert "guest: 64Mi" in await say("history", "vmdeploy/web", "--revision", "1")
         assert "there are: 1, 2" in await say("undo", "vmdeploy/web", "--to-revision", "9")
         assert "vmdeploy/web rolled back" in await say("undo", "vmdeploy/web")
-        assert "successfully rolled out" in await say("status", "vmdeploy/web", "--timeout", "30")
-        assert await complete(place, "64Mi", 1)
+        assert "successfully rolled out" in await say("status", "vmdeploy/web", "--timeout", "90")
+        await place.until("the old one is gone", lambda: complete(place, "64Mi", 1))
         (before,) = await place.names(VMI)
         assert "vmdeploy/web restarted" in await say("restart", "vmdeploy/web")
-        assert "successfully rolled out" in await say("status", "vmdeploy/web", "--timeout", "30")
+        assert "successfully rolled out" in await say("status", "vmdeploy/web", "--timeout", "90")
         assert await place.names(VMI) != [before]
         assert "not found" in await say("status", "vmsts/nobody")
 
@@ -260,6 +266,7 @@ async def test_managers_that_are_killed_during_a_rollout(place: Place, manager: 
             await asyncio.to_thread(manager.start)
             await place.until("leads", lambda: asyncio.to_thread(manager.healthy))
         await place.until("rolled", lambda: complete(place, "65Mi", 4))
+        assert not watching.done(), "nobody looked any more"
         watching.cancel()
     assert len(floor) > 50
     assert min(floor) >= 4
@@ -302,10 +309,12 @@ async def test_a_daemon_set_follows_its_nodes(place: Place, manager: Manager, no
     with manager.running():
         await start(place, DaemonSet)
         await place.until("one on each node", lambda: everywhere("64Mi", 3))
+        place.nodes_run = False  # so that it stays in the middle
         await change(place, DaemonSet, template=template("65Mi"))
         await place.until("the first is replaced", lambda: is_so(place, DaemonSet, updatedNumberScheduled=1))
         await asyncio.to_thread(manager.stop, signal.SIGKILL)
         await asyncio.to_thread(manager.start)
+        place.nodes_run = True
         await place.until("all are", lambda: everywhere("65Mi", 3))
         await place.user.patch(Node, None, nodes[0], {"spec": {"taints": [{"key": "x", "effect": "NoExecute"}]}})
         await place.until("it leaves a node", lambda: everywhere("65Mi", 2))
@@ -390,10 +399,12 @@ async def test_a_stateful_set_in_order(place: Place, manager: Manager) -> None:
         assert first["metadata"]["creationTimestamp"] <= second["metadata"]["creationTimestamp"]
         kept, uuid = await disks(), first["spec"]["domain"]["firmware"]["uuid"]
         assert sorted(kept) == ["data-web-0", "data-web-1"]
+        place.nodes_run = False  # so that it stays in the middle
         await change(place, StatefulSet, template=template(**disk("65Mi")))
         await place.until("one is renewed", lambda: is_so(place, StatefulSet, updatedReplicas=1))
         await asyncio.to_thread(manager.stop, signal.SIGKILL)
         await asyncio.to_thread(manager.start)
+        place.nodes_run = True
         await place.until("both are", lambda: row("65Mi", "web-0", "web-1"))
         await place.user.patch(StatefulSet, place.namespace, "web", {"spec": {"replicas": 0}}, "scale")
         await place.until("none is left", lambda: row("65Mi"))

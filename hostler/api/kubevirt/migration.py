@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from hostler.api.meta import Int32, Int64, Model, NullableTime, Quantity, Resource, Time
+from hostler.api.meta import Int32, Int64, Model, ProbedCondition, Quantity, Resource, Time
 
 
 class DowntimeTuningOptions(Model):
@@ -130,22 +130,13 @@ class VirtualMachineInstanceMigrationSpec(Model):
     vmi_name: str | None = None
 
 
-class VirtualMachineInstanceMigrationCondition(Model):
-    status: str
-    type: str
-    last_probe_time: NullableTime = None
-    last_transition_time: NullableTime = None
-    message: str | None = None
-    reason: str | None = None
-
-
 class VirtualMachineInstanceMigrationPhaseTransitionTimestamp(Model):
     phase: str | None = None
     phase_transition_timestamp: Time | None = None
 
 
 class VirtualMachineInstanceMigrationStatus(Model):
-    conditions: tuple[VirtualMachineInstanceMigrationCondition, ...] = ()
+    conditions: tuple[ProbedCondition, ...] = ()
     migration_state: VirtualMachineInstanceMigrationState | None = None
     phase: str | None = None
     phase_transition_timestamps: tuple[VirtualMachineInstanceMigrationPhaseTransitionTimestamp, ...] = Field(

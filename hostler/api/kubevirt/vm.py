@@ -6,7 +6,7 @@ from hostler.api.cdi import DataVolumeSpec
 from hostler.api.kubevirt.storage import Disk, HotplugVolumeSource
 from hostler.api.kubevirt.vmi import VirtualMachineInstanceTemplateSpec
 from hostler.api.kubevirt.vmi_status import ChangedBlockTrackingStatus, StorageMigratedVolumeInfo
-from hostler.api.meta import Int32, Int64, Model, NullableTime, ObjectMeta, Resource, Time
+from hostler.api.meta import Int32, Int64, Model, ObjectMeta, ProbedCondition, Resource, Time
 
 
 class AddVolumeOptions(Model):
@@ -77,15 +77,6 @@ class VirtualMachineSpec(Model):
     update_volumes_strategy: str | None = None
 
 
-class VirtualMachineCondition(Model):
-    status: str
-    type: str
-    last_probe_time: NullableTime = None
-    last_transition_time: NullableTime = None
-    message: str | None = None
-    reason: str | None = None
-
-
 class VirtualMachineMemoryDumpRequest(Model):
     claim_name: str
     phase: str
@@ -133,7 +124,7 @@ class VolumeUpdateState(Model):
 
 class VirtualMachineStatus(Model):
     changed_block_tracking: ChangedBlockTrackingStatus | None = None
-    conditions: tuple[VirtualMachineCondition, ...] = ()
+    conditions: tuple[ProbedCondition, ...] = ()
     created: bool | None = None
     desired_generation: Int64 | None = None
     instancetype_ref: InstancetypeStatusRef | None = None

@@ -5,7 +5,7 @@ from pydantic import Field
 from hostler.api.core import AccessMode, QOSClass, VolumeMode
 from hostler.api.kubevirt.domain import CPUTopology, Machine
 from hostler.api.kubevirt.migration import VirtualMachineInstanceMigrationState
-from hostler.api.meta import Int32, Int64, Model, NullableTime, Quantity, Time
+from hostler.api.meta import Int32, Int64, Model, ProbedCondition, Quantity, Time
 
 
 class VirtualMachineInstanceBackupVolumeInfo(Model):
@@ -91,15 +91,6 @@ class TopologyHints(Model):
     tsc_frequency: Int64 | None = None
 
 
-class VirtualMachineInstanceCondition(Model):
-    status: str
-    type: str
-    last_probe_time: NullableTime = None
-    last_transition_time: NullableTime = None
-    message: str | None = None
-    reason: str | None = None
-
-
 class VirtualMachineInstanceGuestOSInfo(Model):
     id: str | None = None
     kernel_release: str | None = None
@@ -149,7 +140,7 @@ class VirtualMachineInstanceStatus(Model):
     vsockcid: Int64 | None = Field(None, alias="VSOCKCID")
     active_pods: dict[str, str] = Field(default_factory=dict)
     changed_block_tracking: ChangedBlockTrackingStatus | None = None
-    conditions: tuple[VirtualMachineInstanceCondition, ...] = ()
+    conditions: tuple[ProbedCondition, ...] = ()
     current_cpu_topology: CPUTopology | None = Field(None, alias="currentCPUTopology")
     evacuation_node_name: str | None = None
     exit_code: Int64 | None = None  # ours, not KubeVirt's: what the guest wrote to its port; see launcher.PORTS

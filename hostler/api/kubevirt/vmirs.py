@@ -1,7 +1,7 @@
 """VirtualMachineInstanceReplicaSet: N interchangeable VMIs (kubevirt.io/v1)."""
 
 from hostler.api.kubevirt.vmi import VirtualMachineInstanceTemplateSpec
-from hostler.api.meta import Int32, LabelSelector, Model, NullableTime, Resource
+from hostler.api.meta import Int32, LabelSelector, Model, ProbedCondition, Resource
 
 
 class VirtualMachineInstanceReplicaSetSpec(Model):
@@ -11,17 +11,8 @@ class VirtualMachineInstanceReplicaSetSpec(Model):
     replicas: Int32 | None = None
 
 
-class VirtualMachineInstanceReplicaSetCondition(Model):
-    status: str
-    type: str
-    last_probe_time: NullableTime = None
-    last_transition_time: NullableTime = None
-    message: str | None = None
-    reason: str | None = None
-
-
 class VirtualMachineInstanceReplicaSetStatus(Model):
-    conditions: tuple[VirtualMachineInstanceReplicaSetCondition, ...] = ()
+    conditions: tuple[ProbedCondition, ...] = ()
     label_selector: str | None = None
     ready_replicas: Int32 | None = None
     replicas: Int32 | None = None

@@ -7,10 +7,11 @@ from pathlib import PurePosixPath
 from aiohttp import WSMsgType, web
 
 from hostler.api import launcher
+from hostler.runtime.race import first
 from launcher.agent import places
 from launcher.agent.console import Console, Session
 from launcher.agent.guests import Guests, Running, found
-from launcher.agent.pipes import accept, first
+from launcher.agent.pipes import accept
 from launcher.agent.server import Route, Topic
 from launcher.agent.turns import Turns
 

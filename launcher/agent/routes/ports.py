@@ -7,10 +7,11 @@ from contextlib import suppress
 from aiohttp import WSMsgType, web
 
 from hostler.runtime.errors import Terminal, Unavailable
+from hostler.runtime.race import first
 from launcher.agent.guests import Guests, Running, found
 from launcher.agent.netns import within
 from launcher.agent.network import pod_nic
-from launcher.agent.pipes import accept, first, pipe
+from launcher.agent.pipes import accept, pipe
 from launcher.agent.server import Route, Topic
 
 CONNECT = 10.0  # seconds

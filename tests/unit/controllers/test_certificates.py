@@ -10,7 +10,13 @@ import pytest
 
 from controllers import certificates
 from controllers.certificates import injections, keep, secrets
-from hostler.api.objects import APIService, MutatingWebhookConfiguration, Secret, ValidatingWebhookConfiguration
+from hostler.api.objects import (
+    APIService,
+    MutatingWebhookConfiguration,
+    Secret,
+    SelfSubjectReview,
+    ValidatingWebhookConfiguration,
+)
 from hostler.runtime.certificates import Holding
 from tests.unit.hostler.runtime.fake_kube import FakeKube
 
@@ -65,12 +71,48 @@ def test_injections(each: Any, paths: list[str]) -> None:
 
 
 class Patching(FakeKube):
-    """Knows the one JSON patch that is needed here."""
+    """Knows the one JSON patch that is needed here, and who asks."""
+
+    user = "system:serviceaccount:hostler:hostler-manager"
+
+    async def create(self, kind: Any, namespace: Any, body: Any) -> Any:
+        if kind is SelfSubjectReview:
+            return {"status": {"userInfo": {"username": self.user, "uid": "account"}}}
+        return await super().create(kind, namespace, body)
 
     async def patch(self, kind: Any, namespace: Any, name: str, patch: Any, subresource: Any = None) -> Any:
         if isinstance(patch, list):
             patch = {"spec": {"caBundle": patch[0]["value"]}}
         return await super().patch(kind, namespace, name, patch, subresource)
+
+
+OWNER = {"apiVersion": "v1", "kind": "ServiceAccount", "name": "hostler-manager", "uid": "account"}
+
+
+@pytest.mark.parametrize(
+    ("user", "owner"),
+    [
+        pytest.param("system:serviceaccount:hostler:hostler-manager", OWNER, id="its service account"),
+        pytest.param("system:serviceaccount:elsewhere:hostler-manager", None, id="of another namespace: no owner"),
+        pytest.param("admin", None, id="a person"),
+    ],
+)
+async def test_who_asks_owns_them(user: str, owner: Any) -> None:
+    kube = Patching()
+    kube.user = user
+    assert await certificates.account(kube, "hostler") == owner
+
+
+async def test_secrets_go_with_their_owner() -> None:
+    """Also those that an earlier version made, which had none; and nothing is written twice for it."""
+    kube = FakeKube()
+    bundle = await secrets(kube, "hostler", NOON)
+    assert await secrets(kube, "hostler", NOON, OWNER) == bundle
+    for name in kube.names(Secret):
+        assert (await kube.get(Secret, "hostler", name))["metadata"]["ownerReferences"] == [OWNER]
+    before = len(kube.writes())
+    await secrets(kube, "hostler", NOON, OWNER)
+    assert len(kube.writes()) == before
 
 
 async def test_an_api_service_that_comes_later_is_trusted() -> None:
@@ -79,7 +121,7 @@ async def test_an_api_service_that_comes_later_is_trusted() -> None:
     await asyncio.sleep(0.2)
     meta = {"name": "v1.x", "labels": {"hostler.io/inject-ca": "true"}}
     await kube.create(APIService, None, {"metadata": meta, "spec": {"service": {"name": "a", "namespace": "b"}}})
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while "caBundle" not in (await kube.get(APIService, None, "v1.x"))["spec"]:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     task.cancel()

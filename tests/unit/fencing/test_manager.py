@@ -28,7 +28,7 @@ from hostler.runtime.store import Store
 from tests.unit.hostler.runtime.fake_kube import FakeKube
 
 FAST = Pace(confirm=0.1, between=0.05, quiet=0.2, margin=0.1, again=(0.05,))
-LIMIT = 10.0
+LIMIT = 60.0
 
 
 class Bmc:

@@ -121,12 +121,12 @@ class KubeContract:
             await asyncio.sleep(0.1)
             assert not news.done()
             await kube.create(ConfigMap, ns, config("a"))
-            assert await asyncio.wait_for(news, 10) == [("ADDED", "a")]
+            assert await asyncio.wait_for(news, 60) == [("ADDED", "a")]
 
     async def test_a_version_from_before_time_is_gone(self, kube: Kube, ns: str) -> None:
         kind = await self.expired(kube)
         with pytest.raises(Gone):
-            await asyncio.wait_for(self.watch_from_the_start(kube, kind, ns), 30)
+            await asyncio.wait_for(self.watch_from_the_start(kube, kind, ns), 90)
 
     async def watch_from_the_start(self, kube: Kube, kind: Kind, ns: str) -> None:
         """Ask again while a server that has just begun to serve the kind is not ready to say."""

@@ -70,7 +70,7 @@ class Fixture:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def visited(self, count: int, seconds: float = 3) -> None:
+    async def visited(self, count: int, seconds: float = 30) -> None:
         async with asyncio.timeout(seconds):
             while len(self.visits) < count:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
@@ -192,7 +192,7 @@ async def test_a_refused_create_is_tried_later_and_later(bench: Fixture) -> None
         bench.see(vmi("a"))
         await bench.visited(3)
         bench.kube.refuse = lambda *_: None
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             while bench.kube.names(Pod) != ["p"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
     assert len(bench.failures) >= 2

@@ -31,7 +31,7 @@ async def reflecting(kube: FakeKube, **options: object) -> AsyncIterator[Store]:
     mirror = Reflector(kube, ConfigMap, store, **options)  # type: ignore[arg-type]
     task = asyncio.create_task(mirror.run())
     try:
-        await asyncio.wait_for(mirror.synced.wait(), 5)
+        await asyncio.wait_for(mirror.synced.wait(), 30)
         yield store
     finally:
         task.cancel()
@@ -43,7 +43,7 @@ def names(store: Store) -> list[str]:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not true():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
@@ -115,7 +115,7 @@ async def test_a_failing_server_is_waited_for(error: Exception) -> None:
     await until(lambda: len(kube.calls) > 4)
     assert not mirror.synced.is_set()
     kube.refuse = lambda *_: None
-    await asyncio.wait_for(mirror.synced.wait(), 5)
+    await asyncio.wait_for(mirror.synced.wait(), 30)
     assert names(store) == ["a"]
     task.cancel()
 

@@ -26,7 +26,7 @@ async def kept(kube, boot):
 async def renewals(kube, count):
     """Wait for so many changes."""
     seen = set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(seen) < count:
             if PLACE in kube.objects:
                 seen.add(kube.objects[PLACE]["spec"]["renewTime"])

@@ -45,6 +45,6 @@ async def test_it_is_said_when_it_is_true_and_not_before(tmp_path: Path) -> None
     await asyncio.sleep(0.05)
     assert not sign.exists(), "nothing is listed yet"
     watching = asyncio.create_task(pods.run())
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, 30)
     assert sign.exists()
     watching.cancel()
