@@ -23,7 +23,6 @@ from hostler.runtime.plan import Action, Delete, Event, Patch
 from hostler.runtime.protocol import Raw
 
 DEADLINE = 600  # seconds that a VM has to become Ready with the new template: apps/v1's progressDeadlineSeconds
-FRESH = 30  # seconds: a VM that has waited longer for its restart gets its time anew
 BURST = 250  # VMs a visit
 
 
@@ -147,10 +146,12 @@ def restarts(update: Update, steps: Steps) -> int:
                 continue
         if asked(vm, vmi):
             continue
-        if deadline(update.pool) - update.time_left(vm) > FRESH:
-            steps.actions.append(Patch(vm, {"metadata": {"annotations": just_now(update)}}, "restart soon"))
-            continue
-        steps.actions.append(restart(vm, vmi))
+        restarted = restart(vm, vmi)
+        if update.time_left(vm) < deadline(update.pool) / 2:  # it has waited long for this: its time begins anew
+            steps.actions.append(Patch(vm, {"metadata": {"annotations": just_now(update)}}, "restart"))
+            if isinstance(restarted, Patch):
+                continue  # of the same VM: at the next visit
+        steps.actions.append(restarted)
         steps.events.append(Event("SuccessfulDelete", f"Successfully updated resource {place(vm)}"))
     return room
 
