@@ -320,7 +320,7 @@ def failed(pool: Pool, plan: Plan, failure: Failure, now: datetime) -> Plan:
 
 
 def controller(settings: ManagerSettings) -> Controller[Pool, Seen]:
-    disks = (PersistentVolumeClaim, DataVolume) if settings.data_volumes else (PersistentVolumeClaim,)
+    disks = (DataVolume, PersistentVolumeClaim) if settings.data_volumes else (PersistentVolumeClaim,)
     return Controller(
         name="pool",
         parent=Pool,

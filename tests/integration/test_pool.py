@@ -312,9 +312,8 @@ async def test_disks_come_back_with_their_index(place: Place) -> None:
 
     async def taken() -> bool:
         meta = (await place.get(DataVolume, "root-1"))["metadata"]
-        return [each["name"] for each in meta.get("ownerReferences", [])] == ["web-1"] and KEPT not in meta[
-            "annotations"
-        ]
+        owners = [each["name"] for each in meta.get("ownerReferences", [])]
+        return owners == ["web-1"] and KEPT not in meta.get("annotations", {})
 
     await place.until("it is the VM's again", taken)
     await change(place, scaleInStrategy={"proactive": {"statePreservation": "Disabled"}}, replicas=0)
