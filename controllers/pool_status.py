@@ -1,7 +1,7 @@
 """What a pool says of itself, in KubeVirt's words; and of its update, in apps/v1's. Pure."""
 
 from controllers import pool_rollout as rollout
-from controllers.pool_choice import Crew
+from controllers.pool_choice import Crew, replicas
 from controllers.pool_rollout import Update
 from hostler.api.kubevirt.pool import VirtualMachinePool, VirtualMachinePoolCondition
 from hostler.runtime import conditions, selectors
@@ -21,9 +21,11 @@ def status(crew: Crew, update: Update | None, change: int) -> Raw:
         "ReplicaPaused": Condition(True, "SuccessfulPaused", "Pool controller is paused") if pool.spec.paused else None,
         "ReplicaFailure": None,
     }
+    seen: Raw = {}
     if update is not None:
         wanted["Progressing"] = progress(update)
-    return {
+        seen["observedGeneration"] = pool.metadata.generation
+    return seen | {
         "replicas": len(crew.vms) + change,
         "readyReplicas": sum(map(crew.ready, crew.vms)),
         "labelSelector": selectors.text(pool.spec.selector),
@@ -35,7 +37,8 @@ def progress(update: Update) -> Condition | None:
     """How far the VMs are with the template; a pool that was there once is there until the template changes."""
     if not rollout.proactive(update.pool):
         return None
-    name, count, total = update.book.name, rollout.done(update), len(update.crew.vms)
+    name, count = update.book.name, rollout.done(update)
+    total = max(len(update.crew.vms), replicas(update.pool))
     complete = Condition(True, COMPLETE, f"revision {name} is on all virtual machines")
     known = said(update.pool, "Progressing")
     was_complete = known is not None and known.reason == COMPLETE and known.message == complete.message

@@ -109,6 +109,7 @@ class VirtualMachinePoolCondition(Model):
 class VirtualMachinePoolStatus(Model):
     conditions: tuple[VirtualMachinePoolCondition, ...] = ()
     label_selector: str | None = None
+    observed_generation: Int64 | None = None  # ours: what conditions and counts are about
     ready_replicas: Int32 | None = None
     replicas: Int32 | None = None
 
