@@ -250,8 +250,8 @@ def place(vm: VirtualMachine) -> str:
 
 
 def done(update: Update) -> int:
-    """VMs that are of the template and available."""
-    return sum(update.current(vm) and not update.differs(vm) and update.crew.available(vm) for vm in update.crew.vms)
+    """VMs that are of the template and available, of those that are to be."""
+    return sum(update.current(vm) and not update.differs(vm) and update.crew.available(vm) for vm in update.scope)
 
 
 def wake(update: Update) -> float | None:

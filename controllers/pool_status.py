@@ -38,11 +38,11 @@ def progress(update: Update) -> Condition | None:
     if not rollout.proactive(update.pool):
         return None
     name, count = update.book.name, rollout.done(update)
-    total = max(len(update.crew.vms), replicas(update.pool))
+    total = len(update.scope) + max(replicas(update.pool) - len(update.crew.vms), 0)
     complete = Condition(True, COMPLETE, f"revision {name} is on all virtual machines")
     known = said(update.pool, "Progressing")
     was_complete = known is not None and known.reason == COMPLETE and known.message == complete.message
-    if not update.running and (was_complete or count + sum(map(update.crew.resting, update.crew.vms)) >= total):
+    if not update.running and (was_complete or count + sum(map(update.crew.resting, update.scope)) >= total):
         return complete
     if update.late:
         return Condition(False, STOPPED, trouble(update))

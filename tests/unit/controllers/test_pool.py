@@ -514,6 +514,26 @@ def test_a_pool_that_is_complete_stays_so() -> None:
     assert make.said(fresh, "Progressing") == ("False", "ProgressDeadlineExceeded")
 
 
+def test_how_far_it_is() -> None:
+    def told(parent: Any, found: Seen) -> str:
+        made = plan_of(parent, found)
+        return str(next(each["message"] for each in (made.status or {})["conditions"] if each["type"] == "Progressing"))
+
+    assert told(pool(2), seen([])) == "0 of 2 virtual machines are Ready with revision web-2", "none is there yet"
+    assert told(pool(2), seen([member(0), member(1, OLD)])) == "1 of 2 virtual machines are Ready with revision web-2"
+    assert told(pool(0), seen([])) == "revision web-2 is on all virtual machines"
+    spare = {"labelSelector": {"matchLabels": {"tier": "spare"}}}
+    some = pool(2, updateStrategy=proactive(selectors=spare))
+    assert told(some, seen([member(0), member(1, OLD)])) == "revision web-2 is on all virtual machines", (
+        "that are meant"
+    )
+
+
+def test_a_paused_pool_says_no_more_of_its_update() -> None:
+    assert "observedGeneration" not in (plan_of(pool(1, paused=True), seen([member(0)])).status or {})
+    assert (plan_of(pool(1), seen([member(0)])).status or {})["observedGeneration"] == 2
+
+
 def test_a_restart_that_had_to_wait_gets_its_time_anew() -> None:
     """Its template is old news, but its guest has had no chance yet."""
     found = seen([late(0)], [guest(0, OLD)])
