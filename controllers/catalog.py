@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from controllers import cronjob, daemonset, deployment, job, job_orphan, replicaset, statefulset, vm, vmi
+from controllers import cronjob, daemonset, deployment, job, job_orphan, pool, replicaset, statefulset, vm, vmi
 from controllers.settings import ManagerSettings
 from hostler.runtime.plan import AnyController
 
@@ -14,6 +14,7 @@ CATALOG: tuple[Callable[[ManagerSettings], AnyController | None], ...] = (
     lambda _: daemonset.CONTROLLER,
     statefulset.controller,
     lambda settings: vm.controller(settings) if settings.launcher_enabled else None,
+    lambda settings: pool.controller(settings) if settings.launcher_enabled else None,
     lambda _: job.CONTROLLER,
     lambda _: cronjob.CONTROLLER,
 )

@@ -10,6 +10,7 @@ from pydantic import Field
 from pydantic_settings import CliApp
 
 from hostler.api.apps import VirtualMachineDaemonSet, VirtualMachineDeployment, VirtualMachineStatefulSet
+from hostler.api.kubevirt.pool import VirtualMachinePool
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
@@ -20,6 +21,7 @@ from hostler.runtime.settings import Settings
 SHOWN = 10
 # what must be gone first, by its short name; who makes others of them comes first
 KINDS: dict[str, Kind] = {
+    "vmpool": VirtualMachinePool,
     "vm": VirtualMachine,
     "vmdeploy": VirtualMachineDeployment,
     "vmds": VirtualMachineDaemonSet,

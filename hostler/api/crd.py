@@ -18,6 +18,7 @@ from hostler.api.definition import AGE, READY, SCALE, VMIS, Column, Definition, 
 from hostler.api.fencing import FenceOperation, NodeFencing
 from hostler.api.imports import ImportPlan, ImportSource
 from hostler.api.kubevirt.migration import VirtualMachineInstanceMigration
+from hostler.api.kubevirt.pool import VirtualMachinePool
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
@@ -42,6 +43,7 @@ from hostler.api.rules import (
     migration,
     network,
     placement,
+    pool,
     replicaset,
     vm,
     volumes,
@@ -51,6 +53,7 @@ from hostler.api.schema import Schema, at, resource_schema
 from hostler.api.support import UNSUPPORTED
 
 DEPRECATED = "is now deprecated and will be removed in a future release."
+DEPRECATED_IN = ("kubevirt.io",)  # groups of which KubeVirt has given up the older version
 FOLDER = Path(__file__).parents[2] / "charts" / "hostler" / "files" / "crds"
 
 
@@ -106,6 +109,21 @@ DEFINITIONS = (
         {"status": {}, "scale": SCALE},
         rules=replicaset.RULES,
         limits=REPLICA_SET_LIMITS,
+        defaults={"spec.replicas": 1},
+    ),
+    Definition(
+        VirtualMachinePool,
+        ("vmpool", "vmpools"),
+        (
+            Column("Desired", ".spec.replicas", "integer", "Number of desired VirtualMachines"),
+            Column("Current", ".status.replicas", "integer", "Number of managed and not deleted VirtualMachines"),
+            Column("Ready", ".status.readyReplicas", "integer", "Number of managed VirtualMachines which are ready"),
+            AGE,
+        ),
+        {"status": {}, "scale": SCALE},
+        spec=f"{pool.MACHINE}.template.spec",
+        rules=pool.RULES,
+        limits=pool.LIMITS,
         defaults={"spec.replicas": 1},
     ),
     Definition(
@@ -272,7 +290,7 @@ def crd(definition: Definition) -> Schema:
 def version(definition: Definition, name: str) -> Schema:
     stored = name == definition.versions[0]
     served: Schema = {"name": name, "served": True, "storage": stored}
-    if not stored:
+    if not stored and definition.group in DEPRECATED_IN:
         served |= {
             "deprecated": True,
             "deprecationWarning": f"{definition.group}/{name} {DEPRECATED}",

@@ -9,7 +9,7 @@ from hostler.api.rules.rule import Rule
 from hostler.api.schema import Schema
 
 # The versions of a group, the stored one first; they differ in name only. Other groups have one: the model's.
-VERSIONS = {"kubevirt.io": ("v1", "v1alpha3")}
+VERSIONS = {"kubevirt.io": ("v1", "v1alpha3"), "pool.kubevirt.io": ("v1beta1", "v1alpha1")}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import yaml
 
 from hostler.api import apps
 from hostler.api.apps import VirtualMachineDaemonSet, VirtualMachineDeployment, VirtualMachineStatefulSet
+from hostler.api.kubevirt.pool import VirtualMachinePool
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
 from hostler.api.objects import ControllerRevision
 from hostler.runtime.errors import Terminal
@@ -17,6 +18,7 @@ KINDS: dict[str, Kind] = {
         (VirtualMachineDeployment, "vmdeploy"),
         (VirtualMachineDaemonSet, "vmds"),
         (VirtualMachineStatefulSet, "vmsts"),
+        (VirtualMachinePool, "vmpool"),
     )
     for word in (short, f"{short}s", kind.plural, kind.kind().lower())
 }
@@ -58,6 +60,8 @@ def progress(found: Found) -> tuple[str, bool]:
         return "Waiting for the spec update to be observed...", False
     if found.kind is VirtualMachineDeployment:
         return deployment(found, status)
+    if found.kind is VirtualMachinePool:
+        return pool(found, status)
     if (found.body["spec"].get("updateStrategy") or {}).get("type", "RollingUpdate") != "RollingUpdate":
         raise Terminal("OnDelete", "rollout status is only available for RollingUpdate strategy type")
     return daemon_set(found, status) if found.kind is VirtualMachineDaemonSet else stateful_set(found, status)
@@ -111,6 +115,19 @@ def stateful_set(found: Found, status: Raw) -> tuple[str, bool]:
     ), True
 
 
+def pool(found: Found, status: Raw) -> tuple[str, bool]:
+    strategy = found.body["spec"].get("updateStrategy") or {}
+    if "unmanaged" in strategy or "opportunistic" in strategy:
+        raise Terminal("NotProactive", "rollout status is only available for the proactive update strategy")
+    conditions = {each["type"]: each for each in status.get("conditions", [])}
+    said = conditions.get("Progressing", {})
+    if said.get("reason") == "ProgressDeadlineExceeded":
+        raise Terminal("ProgressDeadlineExceeded", f'pool "{found.name}" has stopped its update: {said["message"]}')
+    if said.get("reason") == "UpdateComplete":
+        return f'pool "{found.name}" successfully rolled out', True
+    return f'Waiting for pool "{found.name}" rollout to finish: {said.get("message", "")}...', False
+
+
 async def known(kube: Kube, found: Found) -> list[Revision]:
     """The oldest first."""
     namespace, uid = found.body["metadata"]["namespace"], found.body["metadata"]["uid"]
@@ -131,7 +148,14 @@ def of_set(body: Raw) -> Revision:
 
 def of_page(body: Raw) -> Revision:
     marks = body["metadata"].get("annotations", {})
-    return Revision(body["revision"], marks.get(apps.CHANGE_CAUSE, ""), plain(body["data"]["spec"]["template"]))
+    data = body["data"]
+    template = data["virtualMachineTemplate"] if "virtualMachineTemplate" in data else data["spec"]["template"]
+    return Revision(body["revision"], marks.get(apps.CHANGE_CAUSE, ""), plain(template))
+
+
+def template_of(kind: Kind) -> str:
+    """The field of the spec that has the template."""
+    return "virtualMachineTemplate" if kind is VirtualMachinePool else "template"
 
 
 def plain(template: Raw) -> Raw:

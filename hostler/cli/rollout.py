@@ -1,4 +1,4 @@
-"""vmctl rollout: how deployments, daemon sets and stateful sets of guests follow their template, and back again."""
+"""vmctl rollout: how deployments, daemon sets, stateful sets and pools follow their template, and back again."""
 
 import asyncio
 import time
@@ -8,6 +8,7 @@ import typer
 
 from cluster import status
 from hostler.api import apps
+from hostler.api.kubevirt.pool import VirtualMachinePool
 from hostler.cli import revisions
 from hostler.cli.revisions import Revision
 from hostler.cli.target import Kubeconfig, Namespace, run
@@ -15,12 +16,15 @@ from hostler.runtime.conditions import stamp
 from hostler.runtime.errors import Terminal
 from hostler.runtime.kube import Api
 from hostler.runtime.loop import utc_now
+from hostler.runtime.protocol import Raw
 
 POLL = 0.5  # seconds
 
-app = typer.Typer(help="Rollouts of deployments, daemon sets and stateful sets of VMs.", no_args_is_help=True)
+app = typer.Typer(help="Rollouts of deployments, daemon sets, stateful sets and pools of VMs.", no_args_is_help=True)
 
-What = Annotated[str, typer.Argument(metavar="KIND/NAME", help="As in vmdeploy/web, vmds/probe, vmsts/db.")]
+What = Annotated[
+    str, typer.Argument(metavar="KIND/NAME", help="As in vmdeploy/web, vmds/probe, vmsts/db, vmpool/desk.")
+]
 Revised = Annotated[int, typer.Option("--to-revision", min=0, help="Which one; 0: the one before.")]
 
 
@@ -85,10 +89,11 @@ def undo(what: What, namespace: Namespace = None, kubeconfig: Kubeconfig = None,
         if to_revision == 0 and len(known) < 2:
             raise Terminal("NoRevision", f"no rollout history found for {what}")
         goal = chosen(known, to_revision) if to_revision else known[-2]
-        if revisions.plain(goal.template) == revisions.plain(found.body["spec"]["template"]):
+        field = revisions.template_of(found.kind)
+        if revisions.plain(goal.template) == revisions.plain(found.body["spec"][field]):
             print(f"{what} skipped rollback (current template already matches revision {goal.number})")
             return
-        change = [{"op": "replace", "path": "/spec/template", "value": goal.template}]
+        change = [{"op": "replace", "path": f"/spec/{field}", "value": goal.template}]
         await kube.patch(found.kind, place, found.name, change)
         print(f"{what} rolled back")
 
@@ -97,7 +102,7 @@ def undo(what: What, namespace: Namespace = None, kubeconfig: Kubeconfig = None,
 
 @app.command()
 def pause(what: What, namespace: Namespace = None, kubeconfig: Kubeconfig = None) -> None:
-    """Let a deployment's template be changed without a rollout."""
+    """Let a deployment's template be changed without a rollout; a pool rests altogether."""
     run(lambda kube, place: set_paused(kube, place, what, True), namespace, kubeconfig)
 
 
@@ -116,7 +121,9 @@ def restart(what: What, namespace: Namespace = None, kubeconfig: Kubeconfig = No
         if found.body["spec"].get("paused"):
             raise Terminal("Paused", f"{what} is paused: vmctl rollout resume {what}")
         mark = {apps.RESTARTED_AT: stamp(utc_now())}
-        change = {"spec": {"template": {"metadata": {"annotations": mark}}}}
+        template: Raw = {"template": {"metadata": {"annotations": mark}}}
+        of_pool = found.kind is VirtualMachinePool
+        change = {"spec": {"virtualMachineTemplate": {"spec": template}} if of_pool else template}
         await kube.patch(found.kind, place, found.name, change)
         print(f"{what} restarted")
 
@@ -126,8 +133,8 @@ def restart(what: What, namespace: Namespace = None, kubeconfig: Kubeconfig = No
 async def set_paused(kube: Api, place: str, what: str, paused: bool) -> None:
     word = "paused" if paused else "resumed"
     found = await revisions.find(kube, place, what)
-    if found.kind is not apps.VirtualMachineDeployment:
-        raise Terminal("NotPausable", f"{what}: only deployments can be {word}")
+    if found.kind not in (apps.VirtualMachineDeployment, VirtualMachinePool):
+        raise Terminal("NotPausable", f"{what}: only deployments and pools can be {word}")
     if bool(found.body["spec"].get("paused")) == paused:
         raise Terminal("Already", f"{what} is {'already paused' if paused else 'not paused'}")
     await kube.patch(found.kind, place, found.name, {"spec": {"paused": paused}})

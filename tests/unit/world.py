@@ -137,6 +137,8 @@ class World:
         self._version += 1
         uid = self.objects.pop(place)["metadata"]["uid"]
         for kind, key in tuple(self.objects):
+            if (kind, key) not in self.objects:
+                continue  # it went with another one
             refs = self.objects[kind, key]["metadata"].get("ownerReferences", ())
             if refs and all(ref["uid"] == uid for ref in refs):
                 self.delete(kind.read(self.objects[kind, key]))

@@ -12,7 +12,18 @@ from hostler.runtime.manager import watched
     [
         pytest.param(
             "true",
-            ["vmi", "job-orphan", "replicaset", "deployment", "daemonset", "statefulset", "vm", "job", "cronjob"],
+            [
+                "vmi",
+                "job-orphan",
+                "replicaset",
+                "deployment",
+                "daemonset",
+                "statefulset",
+                "vm",
+                "pool",
+                "job",
+                "cronjob",
+            ],
             id="whole",
         ),
         pytest.param(
@@ -39,6 +50,7 @@ def test_owners_are_listed_before_what_they_own() -> None:
     owners = [
         "virtualmachinecronjobs",
         "virtualmachinejobs",
+        "virtualmachinepools",
         "virtualmachines",
         "virtualmachinestatefulsets",
         "virtualmachinedaemonsets",
@@ -46,7 +58,7 @@ def test_owners_are_listed_before_what_they_own() -> None:
         "virtualmachineinstancereplicasets",
         "virtualmachineinstances",
     ]
-    assert kinds == [*owners, "datavolumes", "persistentvolumeclaims", "controllerrevisions", "nodes", "pods"]
+    assert kinds == [*owners, "controllerrevisions", "datavolumes", "persistentvolumeclaims", "nodes", "pods"]
 
 
 def test_only_launcher_pods_are_watched() -> None:
@@ -54,6 +66,7 @@ def test_only_launcher_pods_are_watched() -> None:
     assert selectors == {
         "virtualmachinecronjobs": "",
         "virtualmachinejobs": "",
+        "virtualmachinepools": "",
         "virtualmachines": "",
         "virtualmachinedaemonsets": "",
         "virtualmachinestatefulsets": "",

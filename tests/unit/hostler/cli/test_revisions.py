@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from hostler.api.apps import VirtualMachineDaemonSet, VirtualMachineDeployment, VirtualMachineStatefulSet
+from hostler.api.kubevirt.pool import VirtualMachinePool
 from hostler.cli import revisions
 from hostler.cli.revisions import Found
 from hostler.runtime.errors import Terminal
@@ -67,6 +68,26 @@ def test_stateful_sets(partition: int, status: Any, says: str, done: bool) -> No
     spec = {"replicas": 2, "updateStrategy": {"rollingUpdate": {"partition": partition}}}
     line, over = revisions.progress(found(VirtualMachineStatefulSet, spec, **status))
     assert (says in line, over) == (True, done)
+
+
+@pytest.mark.parametrize(
+    ("reason", "says", "done"),
+    [
+        ("Updating", 'Waiting for pool "web" rollout to finish: 1 of 3...', False),
+        ("UpdateComplete", 'pool "web" successfully rolled out', True),
+    ],
+)
+def test_pools(reason: str, says: str, done: bool) -> None:
+    condition = {"type": "Progressing", "status": "True", "reason": reason, "message": "1 of 3"}
+    assert revisions.progress(found(VirtualMachinePool, {}, conditions=[condition])) == (says, done)
+
+
+def test_a_pool_that_has_stopped() -> None:
+    condition = TIMED_OUT | {"message": "web-0 not Ready"}
+    with pytest.raises(Terminal, match="has stopped its update: web-0 not Ready"):
+        revisions.progress(found(VirtualMachinePool, {}, conditions=[condition]))
+    with pytest.raises(Terminal, match="only available for the proactive"):
+        revisions.progress(found(VirtualMachinePool, {"updateStrategy": {"opportunistic": {}}}))
 
 
 def test_nobody_rolls_what_waits_for_its_user() -> None:
