@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -13,7 +14,7 @@ from controllers.job_guest import dying, finished, index, leaving
 from controllers.job_ranges import parse
 from controllers.settings import ManagerSettings
 from hostler.api import launcher
-from hostler.api.batch import TRACKING, VirtualMachineJob
+from hostler.api.batch import FAILURES, INDEX, TRACKING, VirtualMachineJob
 from hostler.api.fencing import NODE_FENCED
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 from hostler.api.objects import Pod
@@ -25,12 +26,9 @@ COMPLETIONS, TRIES = 4, 2
 EVICTED = {"type": launcher.DISRUPTION, "status": "True", "reason": "EvictionByEvictionAPI"}
 IGNORE = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": launcher.DISRUPTION}]}]}
 PLAIN = {"completionMode": "Indexed", "completions": COMPLETIONS, "parallelism": 2, "backoffLimit": 1000}
-SPECS = (
-    PLAIN,
-    PLAIN | {"podReplacementPolicy": "Failed"},
-    PLAIN | {"backoffLimitPerIndex": TRIES - 1},
-    PLAIN | {"backoffLimitPerIndex": TRIES - 1, "podFailurePolicy": IGNORE},
-)
+EACH = PLAIN | {"backoffLimitPerIndex": TRIES - 1}
+FORGIVING = EACH | {"podFailurePolicy": IGNORE}
+SPECS = (PLAIN, EACH, EACH | {"podReplacementPolicy": "Failed"}, FORGIVING, FORGIVING)
 GUESTS = st.integers(0, 7)
 
 
@@ -178,3 +176,30 @@ class IndexedJob(RuleBasedStateMachine):
 
 IndexedJob.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 TestIndexedJob = IndexedJob.TestCase
+
+
+@pytest.mark.parametrize("cut", range(1, 6))
+def test_a_manager_that_dies_after_so_many_writes_each_time(cut: int) -> None:
+    """Index 1 fails twice and passes: all come to the same end."""
+    world = World((job.CONTROLLER, VMIS))
+    world.add(make.job(spec=PLAIN | {"backoffLimitPerIndex": 2}))
+    for _ in range(300):
+        (the_job,) = world.all(VirtualMachineJob)
+        if the_job.status and the_job.status.completion_time:
+            break
+        world.visit(job.CONTROLLER, the_job, cut)
+        for each in world.all(VMI):
+            world.visit(VMIS, each)
+        nature(world)
+        world.now += timedelta(seconds=15)
+        for pod in world.all(Pod):
+            if pod.status.phase == "Running":
+                marks = pod.metadata.annotations
+                fails = marks[INDEX] == "1" and marks[FAILURES] != "2"
+                end(world, pod, "Failed" if fails else "Succeeded")
+    status = the_job.status
+    assert (status.completed_indexes, status.succeeded, status.failed) == ("0-3", 4, 2)
+    assert (status.failed_indexes, status.uncounted_terminated.failed) == ("", ())
+    tries = Counter(vmi.metadata.annotations[INDEX] for vmi in world.all(VMI))
+    assert tries == {"0": 1, "1": 3, "2": 1, "3": 1}
+    assert not [vmi for vmi in world.all(VMI) if TRACKING in vmi.metadata.finalizers]
