@@ -30,6 +30,14 @@ EACH = PLAIN | {"backoffLimitPerIndex": TRIES - 1}
 FORGIVING = EACH | {"podFailurePolicy": IGNORE}
 SPECS = (PLAIN, EACH, EACH | {"podReplacementPolicy": "Failed"}, FORGIVING, FORGIVING)
 GUESTS = st.integers(0, 7)
+EDITS = (
+    {"parallelism": 3},
+    {"parallelism": 1},
+    {"parallelism": 4, "suspend": False},
+    {"suspend": True},
+    {"suspend": False},
+    {"parallelism": 0},
+)
 
 
 class IndexedJob(RuleBasedStateMachine):
@@ -85,6 +93,13 @@ class IndexedJob(RuleBasedStateMachine):
         nature(self.world)
         self.world.now += timedelta(minutes=minutes)
 
+    @rule(rounds=st.integers(1, 3))
+    def all_is_well(self, rounds: int) -> None:
+        """Everybody does what there is to do."""
+        for _ in range(rounds):
+            self.visit(None, twice=False)
+            self.others(1)
+
     @rule(number=GUESTS, phase=st.sampled_from(["Succeeded", "Failed"]))
     def guest_ends(self, number: int, phase: str) -> None:
         if found := self.running(number):
@@ -122,13 +137,9 @@ class IndexedJob(RuleBasedStateMachine):
             self.ended(victim, "Failed")
         self.world.delete(victim)
 
-    @rule(parallelism=st.integers(0, 4))
-    def user_wants_more_or_less(self, parallelism: int) -> None:
-        self.world.change(self.job, {"spec": {"parallelism": parallelism}})
-
-    @rule(asleep=st.booleans())
-    def user_suspends(self, asleep: bool) -> None:
-        self.world.change(self.job, {"spec": {"suspend": asleep}})
+    @rule(edit=st.sampled_from(EDITS))
+    def user_edits(self, edit: dict[str, Any]) -> None:
+        self.world.change(self.job, {"spec": edit})
 
     @invariant()
     def one_guest_of_an_index(self) -> None:
@@ -174,7 +185,7 @@ class IndexedJob(RuleBasedStateMachine):
         return next((kind for kind in ("Complete", "Failed") if kind in true), "")
 
 
-IndexedJob.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+IndexedJob.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
 TestIndexedJob = IndexedJob.TestCase
 
 
