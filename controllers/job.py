@@ -1,17 +1,29 @@
 """VirtualMachineJob: guests that run to an end, as many as are to succeed."""
 
-from collections.abc import Iterator, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count, islice
 from typing import Any
 
-from controllers import job_script, job_verdict
+from controllers import job_index, job_script, job_verdict
+from controllers.job_guest import dying, finished, waits_for_the_end, worth
+from controllers.job_index import Start, indexed
+from controllers.job_pause import pause
 from controllers.job_status import Steps, events, report
-from controllers.job_tally import Tally, dying, finished, let_go, tally
+from controllers.job_tally import Tally, let_go, tally
 from controllers.job_verdict import FAILURE_TARGET
 from hostler.api import launcher
-from hostler.api.batch import CONTROLLER_UID, JOB_NAME, TRACKING, VirtualMachineJob
+from hostler.api.batch import (
+    CONTROLLER_UID,
+    FAILURES,
+    IGNORED,
+    INDEX,
+    JOB_NAME,
+    QUEUE_LABELS,
+    TRACKING,
+    VirtualMachineJob,
+)
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 from hostler.runtime import conditions, names
 from hostler.runtime.plan import Action, Controller, Create, Delete, Event, Failure, Plan, owner_reference
@@ -38,42 +50,68 @@ def plan(job: VirtualMachineJob, seen: Seen, now: datetime) -> Plan:
     """Count what has ended; start what is missing, end what is too much; say how it stands."""
     if job.metadata.deletion_timestamp:
         return Plan()  # the garbage collector deletes the guests; controllers/job_orphan.py lets them go
+    if not job_verdict.ours(job):
+        return expiry(job, now)
     if job_verdict.over(job):
         return rest(job, seen, now)
     found = tally(job, seen.vmis)
     verdict = job_verdict.verdict(job, found, now)
-    steps = ending(found) if verdict and verdict.target == FAILURE_TARGET else running(job, seen, found, now)
+    if verdict:
+        found = found.final()
+        steps = ending(found) if verdict.target == FAILURE_TARGET else withdrawing(found, found.active)
+    else:
+        steps = running(job, seen, found, now)
     status = report(job, found, verdict, steps, now)
     return Plan(steps.actions, status, events(job, steps, status), wake(job, steps, now))
 
 
 def ending(found: Tally) -> Steps:
     """The job has failed: its guests are deleted, and counted as failed once they go."""
-    patches = tuple(let_go(vmi, "count") for vmi in found.named)
-    return Steps(patches, tuple(map(Delete, (*found.active, *found.strays)[:BURST])))
+    return Steps(found.done_with, tuple(map(Delete, (*found.active, *found.strays)[:BURST])))
+
+
+def withdrawing(found: Tally, surplus: Iterable[VMI]) -> Steps:
+    """One that is withdrawn counts neither way: its finalizer goes first."""
+    gone = tuple(surplus)[:BURST]
+    patches = (*found.done_with, *(let_go(vmi, "withdraw") for vmi in gone))
+    return Steps(patches, tuple(map(Delete, (*found.strays, *gone))))
 
 
 def running(job: VirtualMachineJob, seen: Seen, found: Tally, now: datetime) -> Steps:
-    """As many guests as there should be. One that is withdrawn counts neither way: its finalizer goes first."""
+    """As many guests as there should be, and no two of one index."""
     wanted = 0 if job.spec.suspend else job_verdict.wanted_active(job, found)
-    surplus = sorted(found.active, key=worth)[: max(len(found.active) - wanted, 0)][:BURST]
-    patches = [let_go(vmi, "count") for vmi in found.named] + [let_go(vmi, "withdraw") for vmi in surplus]
-    deletes = [Delete(vmi) for vmi in (*found.strays, *surplus)]
-    missing = min(max(wanted - len(found.active), 0), BURST)
-    wait = job_verdict.pause(seen.vmis, now) if missing else 0.0
-    if not missing or wait:
-        return Steps(tuple(patches), tuple(deletes), wait=wait or None)
-    fresh = tuple(islice(free_names(job, found, seen.taken), missing))
-    creates = [guest(job, name, now) for name in fresh]
-    if job.spec.script is not None and not seen.vmis:
+    surplus = too_many(job, found, max(len(found.active) - wanted, 0))
+    steps = withdrawing(found, surplus)
+    still_there = len(found.terminating) if waits_for_the_end(job) else 0
+    missing = min(max(wanted - len(found.active) - still_there, 0), BURST)
+    if surplus or not missing:
+        return steps
+    wait = 0.0 if job.spec.backoff_limit_per_index is not None else pause(seen.vmis, now)
+    if wait:
+        return replace(steps, wait=wait)
+    fresh, wait_for = starts(job, seen, found, missing, now)
+    creates = [guest(job, start, now) for start in fresh]
+    if creates and job.spec.script is not None and not seen.vmis:
         creates.insert(0, job_script.secret(job))
-    return Steps(tuple(patches), tuple(deletes), tuple(creates), 0.0 if missing == BURST else None, fresh)
+    soon = 0.0 if len(fresh) == BURST else wait_for
+    return replace(steps, creates=tuple(creates), wait=soon, made=tuple(start.name for start in fresh))
 
 
-def worth(vmi: VMI) -> tuple[bool, float, str]:
-    """Who goes first when there are too many: who does not run yet, then the youngest."""
-    born = conditions.parse(vmi.metadata.creation_timestamp or "").timestamp()
-    return vmi.status is not None and vmi.status.phase == "Running", -born, vmi.metadata.name
+def too_many(job: VirtualMachineJob, found: Tally, number: int) -> list[VMI]:
+    """Who goes, where there are so many too many: first those whose index another one has, or nobody has any more."""
+    wrong = list(job_index.misplaced(job, found.active)) if indexed(job) else []
+    others = sorted((vmi for vmi in found.active if vmi not in wrong), key=worth)
+    return wrong + others[: max(number - len(wrong), 0)]
+
+
+def starts(
+    job: VirtualMachineJob, seen: Seen, found: Tally, missing: int, now: datetime
+) -> tuple[tuple[Start, ...], float | None]:
+    """So many guests, and the seconds until an index that may not run again yet."""
+    if not indexed(job):
+        return tuple(map(Start, islice(free_names(job, found, seen.taken), missing))), None
+    waiting = islice(job_index.pending(job, found.settled, seen.vmis), missing)
+    return job_index.starts(job, waiting, seen.vmis, seen.taken, now)
 
 
 def free_names(job: VirtualMachineJob, found: Tally, taken: Set[str]) -> Iterator[str]:
@@ -83,34 +121,46 @@ def free_names(job: VirtualMachineJob, found: Tally, taken: Set[str]) -> Iterato
     return (name for name in slots if name not in taken)
 
 
-def guest(job: VirtualMachineJob, name: str, now: datetime) -> Create:
+def guest(job: VirtualMachineJob, start: Start, now: datetime) -> Create:
     """One VMI: the template, our labels, the ports by which it says how it went, and a way to tell of a panic."""
-    template = job.spec.template
-    meta = template.metadata
+    meta = job.spec.template.metadata
     pending = {"phase": "Pending", "phaseTransitionTimestamp": conditions.stamp(now)}
+    queue = {key: value for key, value in job.metadata.labels.items() if key in QUEUE_LABELS}
     metadata = {
-        "name": name,
+        "name": start.name,
         "namespace": job.metadata.namespace,
-        "labels": (meta.labels if meta else {}) | labels(job),
-        "annotations": (meta.annotations if meta else {}) | {launcher.PORTS: "true"},
+        "labels": queue | (meta.labels if meta else {}) | labels(job, start),
+        "annotations": (meta.annotations if meta else {}) | annotations(job, start),
         "finalizers": [launcher.VMI_FINALIZER, TRACKING],
         "ownerReferences": [owner_reference(job)],
     }
     status = {"phase": "Pending", "phaseTransitionTimestamps": [pending]}
-    return Create(VMI, {"metadata": metadata, "spec": guest_spec(job), "status": status})
+    return Create(VMI, {"metadata": metadata, "spec": guest_spec(job, start), "status": status})
 
 
-def labels(job: VirtualMachineJob) -> dict[str, str]:
-    return {JOB_NAME: job.metadata.name, CONTROLLER_UID: job.metadata.uid}
+def labels(job: VirtualMachineJob, start: Start) -> dict[str, str]:
+    own = {JOB_NAME: job.metadata.name, CONTROLLER_UID: job.metadata.uid}
+    return own if start.number is None else own | {INDEX: str(start.number)}
 
 
-def guest_spec(job: VirtualMachineJob) -> Raw:
+def annotations(job: VirtualMachineJob, start: Start) -> dict[str, str]:
+    found = {launcher.PORTS: "true"}
+    if start.number is not None:
+        found[INDEX] = str(start.number)
+    if job.spec.backoff_limit_per_index is not None:
+        found[FAILURES] = str(start.failures)
+    return found | ({IGNORED: str(start.ignored)} if start.ignored else {})
+
+
+def guest_spec(job: VirtualMachineJob, start: Start) -> Raw:
     template = job.spec.template.spec
     spec: Raw = template.model_dump(mode="json", by_alias=True, exclude_unset=True) if template else {}
     domain = spec.get("domain") or {}
     devices: dict[str, Any] = domain.get("devices") or {}
     if not devices.get("panicDevices"):
         spec |= {"domain": domain | {"devices": devices | {"panicDevices": [{"model": "isa"}]}}}
+    if start.number is not None:
+        spec = job_script.with_index(job, start.number, start.failures, spec)
     return spec if job.spec.script is None else job_script.with_script(job, spec)
 
 
@@ -119,11 +169,17 @@ def rest(job: VirtualMachineJob, seen: Seen, now: datetime) -> Plan:
     late = [vmi for vmi in seen.vmis if TRACKING in vmi.metadata.finalizers or not (finished(vmi) or dying(vmi))]
     actions: list[Action] = [let_go(vmi, "withdraw") for vmi in late if TRACKING in vmi.metadata.finalizers]
     actions += [Delete(vmi) for vmi in late if not finished(vmi) and not dying(vmi)]
+    goes = expiry(job, now)
+    return replace(goes, actions=(*actions, *goes.actions))
+
+
+def expiry(job: VirtualMachineJob, now: datetime) -> Plan:
+    """It goes by itself some time after its end, whoever runs it."""
     since, ttl = job_verdict.finish_time(job), job.spec.ttl_seconds_after_finished
     if since is None or ttl is None:
-        return Plan(tuple(actions))
+        return Plan()
     left = ttl - (now - since).total_seconds()
-    return Plan((*actions, Delete(job))) if left <= 0 else Plan(tuple(actions), requeue_after=left)
+    return Plan((Delete(job),)) if left <= 0 else Plan(requeue_after=left)
 
 
 def wake(job: VirtualMachineJob, steps: Steps, now: datetime) -> float | None:
@@ -135,7 +191,7 @@ def wake(job: VirtualMachineJob, steps: Steps, now: datetime) -> float | None:
 
 def failed(job: VirtualMachineJob, _plan: Plan, failure: Failure, now: datetime) -> Plan:
     """A guest was refused. What is to be counted stays to be counted: the next visit does it."""
-    status = {"startTime": job_verdict.start_time(job, now)}
+    status = {"startTime": job_verdict.start_time(job, 0, now)}
     return Plan(status=status, events=(Event("FailedCreate", f"Error creating: {failure.error}", "Warning"),))
 
 

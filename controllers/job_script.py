@@ -34,7 +34,7 @@ chmod 700 "$folder/script"
 modprobe virtio_console 2>/dev/null
 HOSTLER_RESULT=$(port {result})
 export HOSTLER_RESULT
-{env}
+{index}{env}
 console=/dev/ttyS0
 [ -c $console ] && [ -w $console ] || console=/dev/console
 cd /
@@ -46,12 +46,26 @@ if [ -d /run/systemd/system ]; then systemctl poweroff; else poweroff; fi
 """
 
 
-def user_data(script: str, env: Iterable[EnvVar]) -> str:
-    """The program; a script that names no interpreter is one of /bin/sh."""
+# One program serves all indexes: which one a guest is, its machine's serial number says, else its host name.
+INDEX = """\
+dmi=/sys/class/dmi/id
+for name in "$(cat $dmi/product_serial 2>/dev/null)" "$(hostname)"; do
+    JOB_COMPLETION_INDEX=${{name#{job}-}}
+    case $JOB_COMPLETION_INDEX in '' | *[!0-9]*) JOB_COMPLETION_INDEX= ;; *) break ;; esac
+done
+JOB_INDEX_FAILURE_COUNT=$(cat $dmi/chassis_asset_tag 2>/dev/null)
+case $JOB_INDEX_FAILURE_COUNT in '' | *[!0-9]*) JOB_INDEX_FAILURE_COUNT=0 ;; esac
+export JOB_COMPLETION_INDEX JOB_INDEX_FAILURE_COUNT
+"""
+
+
+def user_data(script: str, env: Iterable[EnvVar], job: str = "") -> str:
+    """The program; a script that names no interpreter is one of /bin/sh. `job` is the name of an indexed one."""
     whole = script if script.startswith("#!") else f"#!/bin/sh\n{script}"
     return PROGRAM.format(
         script=whole.removesuffix("\n"),
         end=f"END_{names.suffix(script, 12)}",  # no line of the script
+        index=INDEX.format(job=job) if job else "",
         env="\n".join(f"export {each.name}={quote(each.value)}" for each in env),
         exit=launcher.EXIT_PORT,
         result=launcher.RESULT_PORT,
@@ -69,7 +83,8 @@ def secret(job: VirtualMachineJob) -> Create:
         "namespace": job.metadata.namespace,
         "ownerReferences": [owner_reference(job)],
     }
-    data = {"userdata": user_data(job.spec.script or "", job.spec.env)}
+    indexed = job.metadata.name if job.spec.completion_mode == "Indexed" else ""
+    data = {"userdata": user_data(job.spec.script or "", job.spec.env, indexed)}
     return Create(Secret, {"metadata": metadata, "immutable": True, "stringData": data}, blind=True)
 
 
@@ -83,3 +98,15 @@ def with_script(job: VirtualMachineJob, spec: Raw) -> Raw:
         "domain": domain | {"devices": devices | {"disks": disks}},
         "volumes": [*(spec.get("volumes") or ()), volume],
     }
+
+
+def with_index(job: VirtualMachineJob, index: int, failures: int, spec: Raw) -> Raw:
+    """The VMI's spec that tells the guest who it is: by host name, and by SMBIOS where the template leaves room."""
+    domain = spec.get("domain") or {}
+    firmware, chassis = domain.get("firmware") or {}, domain.get("chassis") or {}
+    name = f"{job.metadata.name}-{index}"
+    told = {
+        "firmware": {"serial": name} | firmware,
+        "chassis": {"asset": str(failures)} | chassis,
+    }
+    return spec | {"hostname": name, "domain": domain | told}

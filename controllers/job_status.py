@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controllers import job_verdict
-from controllers.job_tally import Tally, counters, finished
-from controllers.job_verdict import FAILURE_TARGET, Verdict, completions, end_time, parallelism, true
+from controllers.job_guest import end_time, finished
+from controllers.job_tally import Tally, counters
+from controllers.job_verdict import FAILURE_TARGET, Verdict, completions, parallelism, true
 from hostler.api.batch import VirtualMachineJob
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 from hostler.runtime import conditions
@@ -41,7 +42,7 @@ def report(job: VirtualMachineJob, found: Tally, verdict: Verdict | None, steps:
         "active": active,
         "ready": sum(map(ready, found.active)),
         "terminating": len(found.terminating),
-        "startTime": job_verdict.start_time(job, now),
+        "startTime": job_verdict.start_time(job, active, now),
         "completionTime": conditions.stamp(now) if final and verdict and verdict.target != FAILURE_TARGET else None,
         "conditions": told(job, verdict, final, now),
         "results": results(job, found.vmis),

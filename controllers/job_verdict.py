@@ -1,16 +1,16 @@
-"""When a job is over, or rests: its conditions, deadlines and pauses, as batch/v1 has them. Pure."""
+"""When a job is over, or rests: its conditions and deadlines, as batch/v1 has them. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from controllers.job_tally import Tally, finished, phase
-from hostler.api.batch import VirtualMachineJob
-from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
+from controllers import job_policy
+from controllers.job_tally import Tally
+from hostler.api.batch import CONTROLLER_NAME, VirtualMachineJob
 from hostler.runtime import conditions
 
 BACKOFF_LIMIT = 6
-FIRST_PAUSE, LONGEST_PAUSE = 10.0, 360.0  # seconds after the first failure in a row, and at most
+NO_LIMIT = 2**31 - 1
 
 FAILURE_TARGET, SUCCESS = "FailureTarget", "SuccessCriteriaMet"
 FINAL = {FAILURE_TARGET: "Failed", SUCCESS: "Complete"}
@@ -27,6 +27,12 @@ class Verdict(NamedTuple):
 COMPLETE = Verdict(SUCCESS, "CompletionsReached", "Reached expected number of succeeded virtual machine instances")
 TOO_MANY_FAILURES = Verdict(FAILURE_TARGET, "BackoffLimitExceeded", "Job has reached the specified backoff limit")
 TOO_LATE = Verdict(FAILURE_TARGET, "DeadlineExceeded", "Job was active longer than specified deadline")
+TOO_MANY_INDEXES = Verdict(
+    FAILURE_TARGET,
+    "MaxFailedIndexesExceeded",
+    "Job has exceeded the specified maximal number of failed indexes",
+)
+FAILED_INDEXES = Verdict(FAILURE_TARGET, "FailedIndexes", "Job has failed indexes")
 
 
 def true(job: VirtualMachineJob, kind: str) -> bool:
@@ -48,21 +54,46 @@ def completions(job: VirtualMachineJob) -> int | None:
     return job.spec.completions
 
 
+def ours(job: VirtualMachineJob) -> bool:
+    """Whether nobody else has been asked to run it."""
+    return job.spec.managed_by in (None, CONTROLLER_NAME)
+
+
 def verdict(job: VirtualMachineJob, found: Tally, now: datetime) -> Verdict | None:
     """What was decided stays decided; else failure comes before success."""
     for decided in job.status.conditions if job.status else ():
         if decided.type in FINAL and decided.status == "True":
             return Verdict(decided.type, decided.reason or "", decided.message or "")
-    limit = BACKOFF_LIMIT if job.spec.backoff_limit is None else job.spec.backoff_limit
-    if found.all_failed > limit:
-        return TOO_MANY_FAILURES
+    return next(reasons(job, found, now), None)
+
+
+def reasons(job: VirtualMachineJob, found: Tally, now: datetime) -> Iterator[Verdict]:
+    """Why it is over, the first of all that are true."""
+    if message := job_policy.job_failure(job, found.vmis):
+        yield Verdict(FAILURE_TARGET, "PodFailurePolicy", message)
+    if found.all_failed > backoff_limit(job):
+        yield TOO_MANY_FAILURES
     left = time_left(job, now)
     if left is not None and left <= 0:
-        return TOO_LATE
-    wanted = completions(job)
-    if wanted is None:
-        return COMPLETE if found.all_succeeded and not found.active else None
-    return COMPLETE if found.all_succeeded >= wanted else None
+        yield TOO_LATE
+    wanted, succeeded = completions(job), found.all_succeeded
+    if lost := len(found.failed_indexes or ()):
+        most = job.spec.max_failed_indexes
+        if most is not None and lost > most:
+            yield TOO_MANY_INDEXES
+        if lost + succeeded >= (wanted or 0):
+            yield FAILED_INDEXES
+    if message := job_policy.success(job, found.completed or frozenset()):
+        yield Verdict(SUCCESS, "SuccessPolicy", message)
+    if succeeded >= wanted if wanted is not None else succeeded and not found.active:
+        yield COMPLETE
+
+
+def backoff_limit(job: VirtualMachineJob) -> int:
+    """Failures that are borne."""
+    if job.spec.backoff_limit is not None:
+        return job.spec.backoff_limit
+    return BACKOFF_LIMIT if job.spec.backoff_limit_per_index is None else NO_LIMIT
 
 
 def wanted_active(job: VirtualMachineJob, found: Tally) -> int:
@@ -73,41 +104,20 @@ def wanted_active(job: VirtualMachineJob, found: Tally) -> int:
     return max(min(wanted - found.all_succeeded, parallelism(job)), 0)
 
 
-def start_time(job: VirtualMachineJob, now: datetime) -> str | None:
-    """When it was first, or last, let run."""
+def start_time(job: VirtualMachineJob, active: int, now: datetime) -> str | None:
+    """When it was last let run; none while it sleeps, so that it may be sent elsewhere before it runs again."""
     known = job.status.start_time if job.status else None
     if job.spec.suspend:
-        return known
+        return known if active else None
     return conditions.stamp(now) if known is None or true(job, "Suspended") else known
 
 
 def time_left(job: VirtualMachineJob, now: datetime) -> float | None:
     """Seconds until the deadline; None if there is none."""
-    started = start_time(job, now)
-    if job.spec.active_deadline_seconds is None or job.spec.suspend or started is None:
+    if job.spec.active_deadline_seconds is None or job.spec.suspend:
         return None
-    return job.spec.active_deadline_seconds - (now - conditions.parse(started)).total_seconds()
-
-
-def pause(vmis: Iterable[VMI], now: datetime) -> float:
-    """Seconds until the next guest may start: ever longer with the failures since the last success."""
-    ends = sorted((end_time(vmi), phase(vmi)) for vmi in vmis if finished(vmi))
-    row = 0
-    for _, how in reversed(ends):
-        if how != "Failed":
-            break
-        row += 1
-    if not row:
-        return 0.0
-    wait = min(FIRST_PAUSE * 2.0 ** min(row - 1, 16), LONGEST_PAUSE)
-    return max(0.0, wait - (now.timestamp() - ends[-1][0]))
-
-
-def end_time(vmi: VMI) -> float:
-    """When its guest ended; 0 if nobody wrote it down."""
-    passed = vmi.status.phase_transition_timestamps if vmi.status else ()
-    times = [each.phase_transition_timestamp for each in passed if each.phase in ("Succeeded", "Failed")]
-    return conditions.parse(times[-1]).timestamp() if times and times[-1] else 0.0
+    started = conditions.parse(start_time(job, 0, now) or conditions.stamp(now))
+    return job.spec.active_deadline_seconds - (now - started).total_seconds()
 
 
 def finish_time(job: VirtualMachineJob) -> datetime | None:

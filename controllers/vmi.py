@@ -9,6 +9,7 @@ from functools import partial
 from typing import NamedTuple
 
 from controllers import hotplug, launcher_pod
+from controllers.disruption import disruption, interrupted
 from controllers.launcher_volumes import claim_name
 from controllers.settings import ManagerSettings
 from controllers.vmi_status import NOT_RUNNING, condition, phase, readiness, set_conditions, transition
@@ -55,6 +56,7 @@ class LastWords(NamedTuple):
     why: Condition
     exit_code: int | None = None
     result: str = ""
+    disruption: Condition | None = None  # that it was through no fault of its own
 
 
 @dataclass(frozen=True)
@@ -133,11 +135,11 @@ def follow(vmi: VirtualMachineInstance, seen: Seen, now: datetime, settings: Man
     owners = [pod for pod in seen.pods if ownership.owns(pod, vmi)]
     pod = min(owners, key=lambda pod: (pod.finished, pod.metadata.deletion_timestamp is not None))
     if pod.finished:
-        how = last_words(pod)
+        how = last_words(pod)._replace(disruption=disruption(pod))
         if how.why.reason == MOVED:
             awaited = ownership.moving(vmi) and any(not each.finished for each in seen.pods)
             return Plan() if awaited else finish(vmi, "Failed", LastWords(LOST), now)
-        return finish(vmi, pod.status.phase, how, now)
+        return finish(vmi, "Failed" if interrupted(vmi, how.why.reason, how.exit_code) else pod.status.phase, how, now)
     if phase(vmi) in BEFORE_GUEST:
         return scheduling(vmi, pod, now, settings)
     return running(vmi, pod, seen, now, settings)
@@ -205,12 +207,14 @@ def scheduling(vmi: VirtualMachineInstance, pod: Pod, now: datetime, settings: M
 
 def running(vmi: VirtualMachineInstance, pod: Pod, seen: Seen, now: datetime, settings: ManagerSettings) -> Plan:
     """The node agent says how the guest is; what the guest lacks by now, its pod must have room for first."""
-    if pod.metadata.deletion_timestamp:
-        return Plan(status=set_conditions(vmi, {"Ready": TERMINATING}, now))
+    if pod.metadata.deletion_timestamp:  # told now: the pod may be gone before we see its end
+        why = {launcher.DISRUPTION: told} if (told := disruption(pod)) else {}
+        return Plan(status=set_conditions(vmi, {"Ready": TERMINATING, **why}, now))
     if phase(vmi) != "Running" or ownership.moving(vmi):
         return Plan(status=set_conditions(vmi, readiness(vmi, pod), now))
     change = hotplug.change(vmi, pod, seen.attachments, whole(seen), settings)
-    wanted = readiness(vmi, pod) | change.conditions
+    spared = {launcher.DISRUPTION: None} if condition(vmi, launcher.DISRUPTION) else {}  # it has moved elsewhere
+    wanted = readiness(vmi, pod) | change.conditions | spared
     status = change.status | (set_conditions(vmi, wanted, now) if wanted else {})
     return Plan(tuple(change.actions), status or None, tuple(change.events))
 
@@ -245,7 +249,8 @@ def ours(vmi: VirtualMachineInstance) -> tuple[str, ...]:
 def finish(vmi: VirtualMachineInstance, end: str, words: LastWords, now: datetime) -> Plan:
     """The guest's last phase; it is never left again."""
     why = words.why
-    status = transition(vmi, end, now) | set_conditions(vmi, {"Ready": why}, now)
+    disrupted = {launcher.DISRUPTION: words.disruption} if words.disruption else {}
+    status = transition(vmi, end, now) | set_conditions(vmi, {"Ready": why, **disrupted}, now)
     status |= {} if words.exit_code is None else {"exitCode": words.exit_code}
     status |= {"result": words.result} if words.result else {}
     if end == "Failed":

@@ -3,9 +3,9 @@
 Fields, defaults and words are those of batch/v1; docs/jobs.md lists each and what differs.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
 from hostler.api.kubevirt.vmi import VirtualMachineInstanceTemplateSpec
 from hostler.api.meta import Int32, Int64, LabelSelector, Model, NullableTime, ObjectMeta, Resource, keyed_by, one_of
@@ -15,15 +15,21 @@ TRACKING = "hostler.io/job-tracking"  # finalizer on a VMI that its job has not 
 JOB_NAME = "hostler.io/job-name"  # labels on VMIs, and so on their pods
 CONTROLLER_UID = "hostler.io/controller-uid"
 SCHEDULED = "hostler.io/cronjob-scheduled-timestamp"  # annotation on a job that a cron job made
+INDEX = "batch.kubernetes.io/job-completion-index"  # annotation and label on VMIs, and so on their pods
+FAILURES = "batch.kubernetes.io/job-index-failure-count"  # annotations on VMIs: how often their index has failed
+IGNORED = "batch.kubernetes.io/job-index-ignored-failure-count"
+CONTROLLER_NAME = "hostler.io/job-controller"  # spec.managedBy of the jobs that are ours
+QUEUE_LABELS = ("kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class")  # of a job, wanted on its pods, too
 
 LONGEST_JOB = 63  # characters of a job's name: it is a label's value, too
 LONGEST_CRON_JOB = 52  # its jobs' names have 11 more
 
-# What we read nothing of, since admission refuses it.
-Anything = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})]
 CompletionMode = Annotated[str, one_of("NonIndexed", "Indexed")]
 ReplacementPolicy = Annotated[str, one_of("TerminatingOrFailed", "Failed")]
 ConcurrencyPolicy = Annotated[str, one_of("Allow", "Forbid", "Replace")]
+FailureAction = Annotated[str, one_of("Count", "FailIndex", "FailJob", "Ignore")]
+Operator = Annotated[str, one_of("In", "NotIn")]
+ConditionStatus = Annotated[str, one_of("False", "True", "Unknown")]
 
 
 class EnvVar(Model):
@@ -31,6 +37,44 @@ class EnvVar(Model):
 
     name: str
     value: str = ""
+
+
+class OnExitCodes(Model):
+    """Fits a guest by the exit code that it wrote; one that wrote none is not fitted."""
+
+    operator: Operator
+    values: tuple[Int64, ...] = Field(json_schema_extra={"x-kubernetes-list-type": "set"})  # Windows' have 32 bits
+    container_name: str | None = None
+
+
+class OnPodCondition(Model):
+    """Fits a guest by a condition of its VMI's, or by the reason for which it failed."""
+
+    type: str
+    status: ConditionStatus = "True"
+
+
+class PodFailurePolicyRule(Model):
+    action: FailureAction
+    on_exit_codes: OnExitCodes | None = None
+    on_pod_conditions: tuple[OnPodCondition, ...] = ()
+
+
+class PodFailurePolicy(Model):
+    """What a failure means: the first rule that fits says so."""
+
+    rules: tuple[PodFailurePolicyRule, ...]
+
+
+class SuccessPolicyRule(Model):
+    succeeded_count: Int32 | None = None
+    succeeded_indexes: str | None = None
+
+
+class SuccessPolicy(Model):
+    """When an indexed job is done before all of its indexes are."""
+
+    rules: tuple[SuccessPolicyRule, ...]
 
 
 class VirtualMachineJobSpec(Model):
@@ -47,11 +91,11 @@ class VirtualMachineJobSpec(Model):
     manual_selector: bool | None = None
     max_failed_indexes: Int32 | None = None
     parallelism: Int32 | None = None
-    pod_failure_policy: Anything | None = None
+    pod_failure_policy: PodFailurePolicy | None = None
     pod_replacement_policy: ReplacementPolicy | None = None
     script: str | None = None
     selector: LabelSelector | None = None
-    success_policy: Anything | None = None
+    success_policy: SuccessPolicy | None = None
     suspend: bool | None = None
     ttl_seconds_after_finished: Int32 | None = None
 
@@ -90,9 +134,11 @@ class Printable(Model):
 
 class VirtualMachineJobStatus(Model):
     active: Int32 | None = None
+    completed_indexes: str | None = None
     completion_time: NullableTime = None
     conditions: tuple[VirtualMachineJobCondition, ...] = ()
     failed: Int32 | None = None
+    failed_indexes: str | None = None
     printable: Printable | None = None
     ready: Int32 | None = None
     results: tuple[VirtualMachineJobResult, ...] = ()

@@ -200,7 +200,9 @@ DEFINITIONS = (
         {"status": {}},
         rules=batch.JOB_RULES,
         limits={f"spec.{path}": size for path, size in batch.JOB_LIMITS.items()},
-        defaults={"spec.backoffLimit": 6, "spec.completionMode": "NonIndexed", "spec.suspend": False},
+        # no backoffLimit: it is 6, but for a job with backoffLimitPerIndex, which has none
+        defaults={"spec.completionMode": "NonIndexed", "spec.suspend": False}
+        | {f"spec.{path}": value for path, value in batch.JOB_DEFAULTS.items()},
     ),
     Definition(
         VirtualMachineCronJob,
@@ -223,7 +225,8 @@ DEFINITIONS = (
             "spec.failedJobsHistoryLimit": 1,
             "spec.successfulJobsHistoryLimit": 3,
             "spec.suspend": False,
-        },
+        }
+        | {f"spec.jobTemplate.spec.{path}": value for path, value in batch.JOB_DEFAULTS.items()},
     ),
     Definition(
         ImportSource,

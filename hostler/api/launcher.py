@@ -26,6 +26,8 @@ VMI_FINALIZER = "kubevirt.io/foregroundDeleteVirtualMachine"
 VM_FINALIZER = "kubevirt.io/virtualMachineControllerFinalize"  # on a VM, and on its VMI
 
 # by which a guest says how it went; docs/jobs.md
+# condition of a pod that is ended through no fault of its own: Kubernetes' own, copied to the VMI
+DISRUPTION = "DisruptionTarget"
 PORTS = "hostler.io/outcome-ports"  # annotation on a VMI: "true" gives the guest these two virtio-serial ports
 EXIT_PORT = "io.hostler.exit.0"  # the last line is the exit code
 RESULT_PORT = "io.hostler.result.0"  # the last RESULT_LIMIT bytes are the result

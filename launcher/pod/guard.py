@@ -77,7 +77,7 @@ class Guard:
         if found[0]:
             self.quote()
         self.outcome.drain()
-        return *self.outcome.judge(found), self.outcome.text()
+        return *self.outcome.judge(found, self.asked), self.outcome.text()
 
     def quote(self) -> None:
         """Show libvirtd's last words, which may tell what went wrong."""

@@ -13,6 +13,7 @@ CHUNK = 65536
 PIPE = 1048576  # bytes that a FIFO can hold at most
 CODE_ROOM = 64  # bytes: the last line is the exit code, and this is more than any number needs
 RESULT_ROOM = 3584  # bytes: with reason and message in front it fits the kubelet's 4096
+REQUESTED: Verdict = (0, "ShutdownRequested", "the guest shut down as it was told to")
 LOWEST, HIGHEST = -(2**31), 2**32 - 1  # exit codes of all operating systems
 
 
@@ -54,10 +55,15 @@ class Outcome:
         said = self.result.kept.decode(errors="ignore")
         return "".join(letter for letter in said if letter in "\n\t" or letter.isprintable())
 
-    def judge(self, verdict: Verdict) -> tuple[Verdict, int | None]:
-        """The verdict once the guest's word is heard, and its exit code: only who ended in good order is believed."""
+    def judge(self, verdict: Verdict, asked: bool = False) -> tuple[Verdict, int | None]:
+        """The verdict once the guest's word is heard, and its exit code: only who ended in good order is believed.
+
+        `asked` is whether we told the guest to end: one that says nothing then may not have been done.
+        """
         lines = self.exit.kept.split()
         code = number(lines[-1]) if lines else None
+        if verdict[:2] == (0, "Shutdown") and not lines and asked:
+            return REQUESTED, code
         if not lines or verdict[:2] != (0, "Shutdown") or code == 0:
             return verdict, code
         if code is None:

@@ -1,5 +1,6 @@
-"""Jobs with real guests: they succeed, fail, never end, are put to sleep, and their manager is killed."""
+"""Jobs with real guests: they succeed, fail, never end, are put to sleep, are evicted, and their manager is killed."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -51,7 +52,7 @@ def ends(kubectl, namespace, name, condition, limit=240):
 
 
 def test_the_example(kubectl, kubeconfig, namespace):
-    """Three succeed, two at a time; one fails; one comes back every minute."""
+    """Three succeed, two at a time; one fails; six have an index each; one comes back every minute."""
     path = f"{Path(kubectl.program).parent}:{os.environ['PATH']}"
     config = Path(kubeconfig).read_text()
     own = Path(f"/tmp/{namespace}.kubeconfig")
@@ -65,6 +66,10 @@ def test_the_example(kubectl, kubeconfig, namespace):
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("says: the sum is 42") == 3
     assert "3 3 Job has reached the specified backoff limit" in done.stdout
+    tries = [line.strip() for line in done.stdout.splitlines() if line.startswith("index ")]
+    first = [f"index {number}, try 1, on six-{number}" for number in range(6)]
+    assert tries == [*first[:2], "index 1, try 2, on six-1", "index 1, try 3, on six-1", *first[2:]]
+    assert "completed 0-5, 2 failures" in done.stdout
     print(done.stdout)
 
 
@@ -82,6 +87,39 @@ def test_a_script_that_never_ends(kubectl, namespace):
         "an event", lambda: ("DeadlineExceeded", failed["message"]) in seen.events(kubectl, namespace, "never"), 30
     )
     assert seen.guests(namespace) == {}
+
+
+def test_an_evicted_guest_has_not_failed(kubectl, namespace):
+    """It shut down in good order, since it was told to: it is tried again, and its job need not count that."""
+    policy = {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}
+    script = "echo begun; sleep 8"
+    kubectl.apply(namespace, job("evicted", script, backoffLimit=0, podFailurePolicy=policy))
+    seen.until("it runs", lambda: phases(kubectl, namespace) == ["Running"])
+    (first,) = guests(kubectl, namespace)
+    evict(kubectl, namespace, seen.launcher_pod(kubectl, namespace, first["metadata"]["name"])["metadata"]["name"])
+    told = ends(kubectl, namespace, "evicted", "Complete", 180)
+    assert (told["succeeded"], told["failed"]) == (1, 0)
+    assert phases(kubectl, namespace) == ["Failed", "Succeeded"]
+    lost = seen.get(kubectl, namespace, "vmi", first["metadata"]["name"])
+    assert seen.condition(lost, "DisruptionTarget").get("reason") == "EvictionByEvictionAPI"
+
+
+def evict(kubectl, namespace, pod):
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
+    path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
+    kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+
+
+def test_success_is_what_the_policy_says(kubectl, namespace):
+    """The first of two indexes is enough; the other guest is ended, and counts neither way."""
+    script = 'echo "index $JOB_COMPLETION_INDEX"; [ "$JOB_COMPLETION_INDEX" = 0 ] || sleep 100000'
+    policy = {"rules": [{"succeededIndexes": "0"}]}
+    spec = {"completionMode": "Indexed", "completions": 2, "parallelism": 2, "successPolicy": policy}
+    kubectl.apply(namespace, job("leads", script, **spec))
+    told = ends(kubectl, namespace, "leads", "Complete", 180)
+    assert (told["completedIndexes"], told["succeeded"], told["failed"]) == ("0", 1, 0)
+    met = next(each for each in told["conditions"] if each["type"] == "SuccessCriteriaMet")
+    assert (met["reason"], met["message"]) == ("SuccessPolicy", "Matched rules at index 0")
 
 
 def test_asleep_awake_and_gone(kubectl, namespace):

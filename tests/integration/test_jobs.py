@@ -1,4 +1,4 @@
-"""Jobs on a real API server: what it refuses, and a manager that dies at every write."""
+"""Jobs on a real API server, and a manager that dies at every write."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ import pytest
 
 from controllers.catalog import controllers
 from controllers.settings import ManagerSettings
-from hostler.api.batch import TRACKING, VirtualMachineJob
+from hostler.api.batch import FAILURES, JOB_NAME, TRACKING, VirtualMachineJob
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 from hostler.api.objects import Pod
 from hostler.runtime.errors import ApiError, NotFound
@@ -21,11 +21,6 @@ from tests.integration.apiserver import ApiServer, write_kubeconfig
 from tests.integration.manager import Place
 
 TEMPLATE: Raw = {"spec": {"domain": {"memory": {"guest": "64Mi"}, "devices": {}}}}
-CLOUD_INIT = {"name": "seed", "cloudInitNoCloud": {"userData": "#!/bin/sh"}}
-
-
-def path(namespace: str, plural: str = "virtualmachinejobs") -> str:
-    return f"/apis/hostler.io/v1alpha1/namespaces/{namespace}/{plural}"
 
 
 def job(name: str = "sum", **spec: Any) -> Raw:
@@ -37,78 +32,8 @@ def job(name: str = "sum", **spec: Any) -> Raw:
     }
 
 
-def test_what_is_not_said(hostler: ApiServer, namespace: str) -> None:
-    made = hostler.create(path(namespace), job())
-    assert made.code == 201, made.message
-    spec = made.body["spec"]
-    assert (spec["backoffLimit"], spec["completionMode"], spec["suspend"]) == (6, "NonIndexed", False)
-    assert "parallelism" not in spec, "with completions it means one, without it a work queue"
-
-
-NEGATIVE = "must be greater than or equal to 0"
-
-
-@pytest.mark.parametrize(
-    ("spec", "field", "says"),
-    [
-        ({"completions": -1}, "spec.completions", NEGATIVE),
-        ({"parallelism": -1}, "spec.parallelism", NEGATIVE),
-        ({"backoffLimit": -1}, "spec.backoffLimit", NEGATIVE),
-        ({"activeDeadlineSeconds": -1}, "spec.activeDeadlineSeconds", NEGATIVE),
-        ({"ttlSecondsAfterFinished": -1}, "spec.ttlSecondsAfterFinished", NEGATIVE),
-        ({"completionMode": "Indexed"}, "spec.completionMode", "not supported by hostler"),
-        ({"completionMode": "Other"}, "spec.completionMode", "Unsupported value"),
-        ({"podFailurePolicy": {"rules": []}}, "spec.podFailurePolicy", "not supported by hostler"),
-        ({"successPolicy": {"rules": []}}, "spec.successPolicy", "not supported by hostler"),
-        ({"selector": {"matchLabels": {}}}, "spec.selector", "not supported by hostler"),
-        ({"managedBy": "kueue.x-k8s.io/multikueue"}, "spec.managedBy", "not supported by hostler"),
-        ({"podReplacementPolicy": "Failed"}, "spec.podReplacementPolicy", "not supported by hostler"),
-        ({"backoffLimitPerIndex": 1}, "spec.backoffLimitPerIndex", "not supported by hostler"),
-        ({"template": {}}, "spec.template.spec", "missing virtual machine template."),
-        ({"env": [{"name": "A"}]}, "spec.env", "env is for script"),
-        ({"script": "true", "env": [{"name": "A-B"}]}, "spec.env[0].name", "must be the name of a shell variable: A-B"),
-        ({"template": {"spec": {"domain": {"devices": {}}}}}, "spec.template.spec.domain", "no memory requested"),
-        (
-            {"script": "true", "template": {"spec": TEMPLATE["spec"] | {"volumes": [CLOUD_INIT]}}},
-            "spec.script", "script needs cloud-init for itself",
-        ),
-    ],
-)  # fmt: skip
-def test_bad_jobs(hostler: ApiServer, namespace: str, spec: Raw, field: str, says: str) -> None:
-    answer = hostler.create(path(namespace), job(**spec))
-    assert answer.code == 422, answer.body
-    assert field in answer.message
-    assert says in answer.message
-
-
-def test_names_are_labels_too(hostler: ApiServer, namespace: str) -> None:
-    assert hostler.create(path(namespace), job("x" * 63)).code == 201
-    answer = hostler.create(path(namespace), job("x" * 64))
-    assert (answer.code, "metadata.name: must be no more than 63 characters" in answer.message) == (422, True)
-
-
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        ({"completions": 5}, "spec.completions"),
-        ({"script": "false"}, "spec.script"),
-        ({"env": [{"name": "A", "value": "2"}]}, "spec.env"),
-        ({"template": {"spec": {"domain": {"memory": {"guest": "65Mi"}}}}}, "spec.template"),
-        ({"template": {"metadata": {"labels": {"a": "b"}}}}, "spec.template"),
-    ],
-)
-async def test_what_may_not_change(user: Api, hostler: ApiServer, namespace: str, change: Raw, field: str) -> None:
-    hostler.create(path(namespace), job(script="true", completions=3, env=[{"name": "A", "value": "1"}]))
-    with pytest.raises(ApiError) as refused:
-        await user.patch(VirtualMachineJob, namespace, "sum", {"spec": change})
-    assert field in str(refused.value)
-    assert "field is immutable" in str(refused.value)
-
-
-async def test_what_may_change(user: Api, hostler: ApiServer, namespace: str) -> None:
-    hostler.create(path(namespace), job())
-    change = {"parallelism": 3, "suspend": True, "backoffLimit": 1, "activeDeadlineSeconds": 9}
-    await user.patch(VirtualMachineJob, namespace, "sum", {"spec": change | {"ttlSecondsAfterFinished": 1}})
+def path(namespace: str, plural: str) -> str:
+    return f"/apis/hostler.io/v1alpha1/namespaces/{namespace}/{plural}"
 
 
 def cron_job(name: str = "tick", **spec: Any) -> Raw:
@@ -137,6 +62,8 @@ def test_schedules(hostler: ApiServer, namespace: str, schedule: str, zone: str)
     assert {key: answer.body["spec"][key] for key in kept} == kept
 
 
+NEGATIVE = "must be greater than or equal to 0"
+FIRST = {"completionMode": "Indexed", "completions": 7, "successPolicy": {"rules": [{"succeededIndexes": "7"}]}}
 FIVE_FIELDS = "must be five fields"
 ZONE = "unknown time zone"
 
@@ -158,7 +85,11 @@ ZONE = "unknown time zone"
         ({"successfulJobsHistoryLimit": -1}, "spec.successfulJobsHistoryLimit", NEGATIVE),
         (
             {"jobTemplate": {"spec": {"template": TEMPLATE, "completionMode": "Indexed"}}},
-            "spec.jobTemplate.spec.completionMode", "not supported by hostler",
+            "spec.jobTemplate.spec.completions", "when completion mode is Indexed",
+        ),
+        (
+            {"jobTemplate": {"spec": {"template": TEMPLATE} | FIRST}},
+            "spec.jobTemplate.spec.successPolicy.rules", 'error parsing succeededIndexes: too large index: "7"',
         ),
         (
             {"jobTemplate": {"spec": {"template": {"spec": {"domain": {"devices": {}}}}}}},
@@ -233,15 +164,17 @@ async def place(hostler: ApiServer, user: Api, namespace: str, tmp_path: Path) -
     await agent.close()
 
 
-async def guests_end(place: Place, badly: set[str]) -> None:
-    """Each guest that runs ends a moment later: well, but for the first `badly`."""
+async def guests_end(place: Place) -> None:
+    """Each guest that runs ends a moment later: well, but for the first of each job."""
+    failed: set[str] = set()
     while True:
         for pod in await place.all(Pod):
             if pod["status"]["phase"] == "Running" and not pod["metadata"].get("deletionTimestamp"):
-                first = not badly
-                badly.add(pod["metadata"]["uid"]) if first else None
+                name = pod["metadata"]["labels"][JOB_NAME]
+                code = 0 if name in failed else 3
+                failed.add(name)
                 with suppress(ApiError):
-                    await place.end(pod, 3 if first else 0, '{"reason": "x", "message": "m", "exitCode": 3}\nsaid\n')
+                    await place.end(pod, code, '{"reason": "x", "message": "m", "exitCode": 3}\nsaid\n')
         await asyncio.sleep(0.05)
 
 
@@ -264,28 +197,37 @@ async def live(place: Place, life: int | None, until: Any) -> int:
 async def test_a_manager_that_dies_at_every_write(place: Place) -> None:
     """As often as it takes: each new manager makes one write, and dies before it hears the answer."""
     await place.create(VirtualMachineJob, "sum", job(completions=2, parallelism=2, script="true")["spec"])
-    failed: set[str] = set()
-    ends = asyncio.create_task(guests_end(place, failed))
+    indexed = {"completionMode": "Indexed", "backoffLimitPerIndex": 1}
+    await place.create(VirtualMachineJob, "row", job(completions=2, parallelism=2, **indexed)["spec"])
+    ends = asyncio.create_task(guests_end(place))
+
+    async def both_over() -> bool:
+        return all([await place.condition(VirtualMachineJob, name, "Complete") for name in ("sum", "row")])
 
     async def over() -> None:
-        while not await place.condition(VirtualMachineJob, "sum", "Complete"):  # noqa: ASYNC110
+        while not await both_over():  # noqa: ASYNC110
             await asyncio.sleep(0.1)
 
     deaths = 0
-    while not await place.condition(VirtualMachineJob, "sum", "Complete"):
+    while not await both_over():
         await live(place, 1, over)
         deaths += 1
-        assert deaths < 120
+        assert deaths < 240
     ends.cancel()
     await asyncio.gather(ends, return_exceptions=True)
-    status = (await place.get(VirtualMachineJob, "sum"))["status"]
-    phases = await place.phases()
-    assert (status["succeeded"], status["failed"]) == (2, 1) == (phases.count("Succeeded"), phases.count("Failed"))
-    assert deaths >= 10
-    assert status["uncountedTerminated"] == {"succeeded": [], "failed": []}
-    assert [each.get("exitCode") for each in status["results"]].count(3) == 3
-    assert status["results"][0]["result"] == "said\n"
-    assert not [vmi for vmi in await place.all(VMI) if TRACKING in vmi["metadata"]["finalizers"]]
+    assert deaths >= 20
+    vmis = await place.all(VMI)
+    assert not [vmi for vmi in vmis if TRACKING in vmi["metadata"]["finalizers"]]
+    for name in ("sum", "row"):
+        status = (await place.get(VirtualMachineJob, name))["status"]
+        phases = [vmi["status"]["phase"] for vmi in vmis if vmi["metadata"]["labels"][JOB_NAME] == name]
+        assert (status["succeeded"], status["failed"]) == (2, 1) == (phases.count("Succeeded"), phases.count("Failed"))
+        assert status["uncountedTerminated"] == {"succeeded": [], "failed": []}
+        assert [each.get("exitCode") for each in status["results"]].count(3) == 3
+        assert status["results"][0]["result"] == "said\n"
+    assert (status["completedIndexes"], status["failedIndexes"]) == ("0,1", "")
+    tries = sorted(vmi["metadata"]["annotations"].get(FAILURES, "") for vmi in vmis)
+    assert tries == ["", "", "", "0", "0", "1"], "the second try of an index knows of the first"
 
 
 async def test_a_job_that_goes_takes_its_guests_with_it(place: Place) -> None:

@@ -106,7 +106,7 @@ def test_every_kind_of_disk_and_device(images: dict[str, Path], tmp_path: Path) 
             "vdb",
         ]
         running.stop()
-        assert running.end() == (0, "Shutdown")
+        assert running.end() == (0, "ShutdownRequested")
 
 
 def test_crash_is_told(images: dict[str, Path]) -> None:
@@ -131,7 +131,7 @@ def test_sigterm_presses_the_power_button(images: dict[str, Path]) -> None:
         running.start_guest()
         running.wait_for_line("GUEST READY")
         running.stop()
-        assert running.end() == (0, "Shutdown")
+        assert running.end() == (0, "ShutdownRequested")
         assert "GUEST POWER BUTTON" in running.console()
 
 
@@ -172,7 +172,7 @@ def test_libvirtd_comes_back_and_finds_the_guest(images: dict[str, Path]) -> Non
         assert running.virsh("domstate", running.domain) == "running"
         assert running.pids("qemu") == qemu
         running.stop()
-        assert running.end() == (0, "Shutdown")
+        assert running.end() == (0, "ShutdownRequested")
 
 
 def test_a_hanging_libvirtd_cannot_hold_the_pod(images: dict[str, Path]) -> None:

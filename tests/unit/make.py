@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 from hostler.api import launcher
-from hostler.api.batch import TRACKING, VirtualMachineCronJob, VirtualMachineJob
+from hostler.api.batch import FAILURES, INDEX, TRACKING, VirtualMachineCronJob, VirtualMachineJob
 from hostler.api.cdi import DataVolume
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
@@ -168,11 +168,24 @@ def cron_run(minutes: int, end: str | None = None, **more: Any) -> Any:
 
 
 def guest(name: str, phase: str = "Running", **more: Any) -> Any:
-    """A VMI of the job `sum`; `tracked` if it is not counted yet, `ended` seconds ago."""
+    """A VMI of the job `sum`; `tracked` if not counted yet, `ended` seconds ago; `index` after `failures` of it;
+    `code` that it wrote, `reason` of its failure, `gone` if only our finalizer holds it."""
     tracking = [TRACKING] if more.pop("tracked", True) else []
+    index, failures, told = more.pop("index", None), more.pop("failures", None), {}
+    for field, key in (("exitCode", "code"), ("reason", "reason"), ("result", "result")):
+        if (value := more.pop(key, None)) is not None:
+            told[field] = value
+    marks = {INDEX: index, FAILURES: failures}
+    more["annotations"] = {key: str(value) for key, value in marks.items() if value is not None}
     ref = {"apiVersion": "hostler.io/v1alpha1", "kind": "VirtualMachineJob", "name": "sum", "uid": "uid-sum"}
-    more |= {"finalizers": [launcher.VMI_FINALIZER, *tracking], "ownerReferences": [ref | {"controller": True}]}
-    return vmi(name, phase, **more)
+    gone = more.pop("gone", False)
+    more |= {"dying": True} if gone else {}
+    more |= {"finalizers": [*([] if gone else [launcher.VMI_FINALIZER]), *tracking]}
+    made = vmi(name, phase, **more, ownerReferences=[ref | {"controller": True}])
+    if not told:
+        return made
+    body = made.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return VirtualMachineInstance.read(body | {"status": body["status"] | told})
 
 
 def claim(name: str = "data", mode: str = "Filesystem", size: str = "1Gi") -> Any:

@@ -1,26 +1,33 @@
-"""What VirtualMachineJobs and VirtualMachineCronJobs keep to: batch/v1's rules, and what is not carried out yet."""
+"""What VirtualMachineJobs and VirtualMachineCronJobs keep to: batch/v1's rules.
+
+Those that must read a string of indexes, or compare whole templates, are in the chart (jobs-admission.yaml).
+"""
 
 from dataclasses import replace
 
 from hostler.api.batch import LONGEST_CRON_JOB, LONGEST_JOB
+from hostler.api.rules.batch_policies import POLICY_LIMITS, policy_rules
 from hostler.api.rules.replicaset import TEMPLATE_LABELS
 from hostler.api.rules.rule import Rule, formatted
 
 IMMUTABLE = "field is immutable"
 NEGATIVE = "must be greater than or equal to 0"
-NOT_YET = {
-    "backoffLimitPerIndex": "false",
-    "completionMode": "self == 'NonIndexed'",
-    "managedBy": "false",
-    "manualSelector": "!self",
-    "maxFailedIndexes": "false",
-    "podFailurePolicy": "false",
-    "podReplacementPolicy": "self == 'TerminatingOrFailed'",
-    "selector": "false",
-    "successPolicy": "false",
-}
-NUMBERS = ("activeDeadlineSeconds", "backoffLimit", "completions", "parallelism", "ttlSecondsAfterFinished")
+# A guest belongs to its job by owner reference; there is nothing to select by.
+NEVER = {"manualSelector": "!self", "selector": "false"}
+NUMBERS = (
+    "activeDeadlineSeconds",
+    "backoffLimit",
+    "backoffLimitPerIndex",
+    "completions",
+    "maxFailedIndexes",
+    "parallelism",
+    "ttlSecondsAfterFinished",
+)
 UNCHANGED = "has(self.{0}) == has(oldSelf.{0}) && (!has(self.{0}) || self.{0} == oldSelf.{0})"
+INDEXED = "(has(self.completionMode) && self.completionMode == 'Indexed')"
+MOST_INDEXES = 100000  # at once, or failed; and from so many completions on, a tenth of it
+HIGH = f"{INDEXED} && has(self.backoffLimitPerIndex) && has(self.completions) && self.completions > {MOST_INDEXES}"
+LONGEST_MANAGER = 63  # characters of managedBy
 
 # As Go reads a schedule: five fields of lists of ranges with steps, or a word.
 STEP = "(/[1-9][0-9]*)?"
@@ -51,6 +58,55 @@ def name(longest: int) -> Rule:
     )
 
 
+def at_most(at: str, field: str, most: int, where: str, when: str) -> Rule:
+    """`where` is CEL for the jobs that the limit is for, `when` says the same in words."""
+    holds = f"!({where}) || !has(self.{field}) || self.{field} <= {most}"
+    return Rule(at, holds, f"must be less than or equal to {most}{when}", field=f".{field}")
+
+
+def index_rules(at: str) -> tuple[Rule, ...]:
+    """What batch/v1 asks of a job with indexes, and of one without."""
+    high = f" when completions are above {MOST_INDEXES} and used with backoff limit per index"
+    return (
+        Rule(
+            at,
+            "!has(self.maxFailedIndexes) || has(self.backoffLimitPerIndex)",
+            "when maxFailedIndexes is specified",
+            field=".backoffLimitPerIndex",
+            reason="FieldValueRequired",
+        ),
+        Rule(
+            at,
+            f"!{INDEXED} || has(self.completions)",
+            "when completion mode is Indexed",
+            field=".completions",
+            reason="FieldValueRequired",
+        ),
+        at_most(at, "parallelism", MOST_INDEXES, INDEXED, " when completion mode is Indexed"),
+        at_most(at, "maxFailedIndexes", MOST_INDEXES, INDEXED, ""),
+        Rule(
+            at,
+            f"!{INDEXED} || !has(self.maxFailedIndexes) || !has(self.completions) "
+            "|| self.maxFailedIndexes <= self.completions",
+            "must be less than or equal to completions",
+            field=".maxFailedIndexes",
+        ),
+        Rule(
+            at,
+            f"!({HIGH}) || has(self.maxFailedIndexes)",
+            f"must be specified when completions is above {MOST_INDEXES}",
+            field=".maxFailedIndexes",
+            reason="FieldValueRequired",
+        ),
+        at_most(at, "parallelism", MOST_INDEXES // 10, HIGH, high),
+        at_most(at, "maxFailedIndexes", MOST_INDEXES // 10, HIGH, high),
+        *(
+            Rule(at, f"{INDEXED} || !has(self.{field})", "requires indexed completion mode", field=f".{field}")
+            for field in ("backoffLimitPerIndex", "maxFailedIndexes", "successPolicy")
+        ),
+    )
+
+
 def job_rules(at: str) -> tuple[Rule, ...]:
     """The rules of a job's spec that is at `at`."""
     template = replace(TEMPLATE_LABELS, at=f"{at}.template.metadata.labels")
@@ -58,7 +114,14 @@ def job_rules(at: str) -> tuple[Rule, ...]:
         *(Rule(f"{at}.{field}", "self >= 0", NEGATIVE) for field in NUMBERS),
         *(
             Rule(f"{at}.{field}", holds, f"{at}.{field}: not supported by hostler", reason="FieldValueForbidden")
-            for field, holds in NOT_YET.items()
+            for field, holds in NEVER.items()
+        ),
+        *index_rules(at),
+        *policy_rules(at),
+        Rule(
+            f"{at}.managedBy",
+            "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/[A-Za-z0-9/_.~%!$&()*+,;=:@-]+$')",
+            'must be a domain-prefixed path (such as "acme.io/foo")',
         ),
         Rule(f"{at}.template", "has(self.spec)", "missing virtual machine template.", field=".spec"),
         Rule(
@@ -87,9 +150,30 @@ def job_rules(at: str) -> tuple[Rule, ...]:
 JOB_RULES = (
     name(LONGEST_JOB),
     *job_rules("spec"),
+    # a guest's host name is <job>-<index>
+    Rule(
+        "",
+        "!has(self.spec.completionMode) || self.spec.completionMode != 'Indexed' || !has(self.spec.completions) "
+        "|| self.spec.completions < 1 || (!self.metadata.name.contains('.') "
+        "&& self.metadata.name.size() + string(self.spec.completions - 1).size() < 63)",
+        "metadata.name: will not able to create pod with invalid DNS label",
+        formatted(
+            "metadata.name: will not able to create pod with invalid DNS label: %s-%d",
+            "self.metadata.name",
+            "self.spec.completions - 1",
+        ),
+    ),
     *(
         Rule("spec", UNCHANGED.format(field), IMMUTABLE, field=f".{field}")
-        for field in ("completions", "script", "env")
+        for field in ("backoffLimitPerIndex", "completionMode", "managedBy", "script", "env")
+    ),
+    Rule("spec", f"{INDEXED} || ({UNCHANGED.format('completions')})", IMMUTABLE, field=".completions"),
+    Rule(
+        "spec",
+        f"!{INDEXED} || ({UNCHANGED.format('completions')}) || !has(self.completions) "
+        "|| self.completions == (has(self.parallelism) ? self.parallelism : 1)",
+        "can only be modified in tandem with spec.parallelism",
+        field=".completions",
     ),
 )
 
@@ -119,12 +203,14 @@ CRON_JOB_RULES = (
     ),
 )
 
-JOB_LIMITS = {
+JOB_LIMITS = POLICY_LIMITS | {
     "script": 65536,
     "env": 128,
     "env[].name": 256,
     "env[].value": 4096,
+    "managedBy": LONGEST_MANAGER,
     "template.metadata.labels": 128,
     "template.metadata.labels{}": 253,
 }
+JOB_DEFAULTS = {"podFailurePolicy.rules[].onPodConditions[].status": "True"}
 CRON_JOB_LIMITS = {"schedule": 1024, "timeZone": 64}

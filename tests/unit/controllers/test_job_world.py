@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controllers import job, job_orphan, vmi
-from controllers.job_tally import finished
+from controllers.job_guest import finished
 from controllers.settings import ManagerSettings
 from hostler.api import launcher
 from hostler.api.batch import TRACKING, VirtualMachineJob

@@ -13,7 +13,7 @@ from hostler.runtime.errors import Forbidden, Terminal
 from hostler.runtime.plan import Create, Failure, Plan
 from hostler.runtime.store import Store
 from tests.unit import make
-from tests.unit.make import NOON, claim, pod, said, verbs, vmi
+from tests.unit.make import NOON, claim, conditions, pod, said, verbs, vmi
 
 SETTINGS = ManagerSettings(use_emulation=True)
 PROBED = {"readinessProbe": {"tcpSocket": {"port": 80}}}
@@ -114,6 +114,49 @@ def test_plan(seen: Any, pods: list[Any], actions: list[str], phase: str | None)
 )  # fmt: skip
 def test_conditions(seen: Any, pods: list[Any], condition: str, expected: tuple[str, str] | None) -> None:
     assert said(plan_of(seen, *pods), condition) == expected
+
+
+EVICTED = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "m"}
+PORTS = {"annotations": {launcher.PORTS: "true"}}
+ASKED = {"reason": "ShutdownRequested", "message": "m"}
+
+
+def disrupted(**more: Any) -> Any:
+    body = pod(**more).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return Pod.read(body | {"status": body["status"] | {"conditions": [*body["status"]["conditions"], EVICTED]}})
+
+
+@pytest.mark.parametrize(
+    ("seen", "pods", "phase", "told"),
+    [
+        pytest.param({}, [disrupted(dying=True)], None, True, id="its pod has to go"),
+        pytest.param({}, [disrupted(phase="Failed", code=1)], "Failed", True, id="it went"),
+        pytest.param({}, [pod(dying=True)], None, False, id="somebody deleted the pod"),
+        pytest.param({}, [disrupted(phase="Succeeded", said=ASKED)], "Succeeded", True, id="it went in good order"),
+        pytest.param(
+            PORTS, [disrupted(phase="Succeeded", said=ASKED)], "Failed", True, id="a job's guest was not done"
+        ),
+        pytest.param(
+            PORTS, [disrupted(phase="Succeeded", said=ASKED | {"exitCode": 0})], "Succeeded", True, id="unless it says"
+        ),
+        pytest.param(
+            PORTS, [pod(phase="Succeeded", said={"reason": "Shutdown", "message": "m"})], "Succeeded", False,
+            id="nobody asked it",
+        ),
+    ],
+)  # fmt: skip
+def test_an_end_that_is_no_fault_of_the_guest(seen: Any, pods: list[Any], phase: str | None, told: bool) -> None:
+    result = plan_of(vmi(phase="Running", ready=True, **seen), *pods)
+    assert (result.status or {}).get("phase") == phase
+    assert said(result, "DisruptionTarget") == (("True", "EvictionByEvictionAPI") if told else None)
+
+
+def test_a_guest_that_has_moved_away_is_disrupted_no_more() -> None:
+    known = conditions(DisruptionTarget=(True, "EvictionByEvictionAPI"))
+    result = plan_of(vmi(phase="Running", ready=True, status_conditions=known), pod())
+    assert said(result, "DisruptionTarget") is None
+    assert result.status is not None
+    assert [each["type"] for each in result.status["conditions"]] == ["Ready"]
 
 
 @pytest.mark.parametrize(

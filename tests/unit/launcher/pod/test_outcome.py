@@ -70,6 +70,24 @@ def test_judge(guest: Guest, said: list[bytes], verdict: tuple[int, str, str], e
     assert (found[: len(wanted)], code) == expected
 
 
+@pytest.mark.parametrize(
+    ("said", "verdict", "expected"),
+    [
+        pytest.param([], SHUTDOWN, (0, "ShutdownRequested"), id="who says nothing may not have been done"),
+        pytest.param([b"0\n"], SHUTDOWN, (0, "Shutdown"), id="who says that it was is believed"),
+        pytest.param([b"3\n"], SHUTDOWN, (3, "NonZeroExitCode"), id="... or that it failed"),
+        pytest.param([], CRASHED, CRASHED[:2], id="a crash is a crash"),
+    ],
+)
+def test_a_guest_that_was_told_to_end(
+    guest: Guest, said: list[bytes], verdict: tuple[int, str, str], expected: tuple[int, str]
+) -> None:
+    for each in said:
+        guest.says(each)
+    found, _ = guest.outcome.judge(verdict, asked=True)
+    assert found[:2] == expected
+
+
 def test_the_end_of_a_long_result_is_kept(guest: Guest) -> None:
     for number_ in range(1000):
         guest.says(b"line %d\n" % number_, guest.result)
