@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from controllers import cronjob, daemonset, deployment, job, job_orphan, replicaset, statefulset, vm, vmi
+from controllers import cronjob, daemonset, deployment, job, job_orphan, replicaset, schedule, statefulset, vm, vmi
 from controllers.settings import ManagerSettings
 from hostler.runtime.plan import AnyController
 
@@ -16,6 +16,7 @@ CATALOG: tuple[Callable[[ManagerSettings], AnyController | None], ...] = (
     lambda settings: vm.controller(settings) if settings.launcher_enabled else None,
     lambda _: job.CONTROLLER,
     lambda _: cronjob.CONTROLLER,
+    lambda _: schedule.CONTROLLER,
 )
 
 
