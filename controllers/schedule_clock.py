@@ -7,7 +7,7 @@ from typing import NamedTuple
 from hostler.api.schedule import VirtualMachineScheduleSpec
 from hostler.runtime import conditions
 from hostler.runtime.protocol import Raw
-from hostler.runtime.schedule import Schedule
+from hostler.runtime.schedule import Schedule, UnknownTimeZone
 
 
 class Transition(NamedTuple):
@@ -26,7 +26,7 @@ class Clock:
     def __init__(self, spec: VirtualMachineScheduleSpec) -> None:
         # start before stop: when both are due at one moment, it is up
         times = {"Start": spec.start, "Stop": spec.stop}
-        self._schedules = {action: Schedule(text, spec.time_zone) for action, text in times.items() if text}
+        self._schedules = {action: read(action, text, spec.time_zone) for action, text in times.items() if text}
 
     def last(self, now: datetime) -> Transition | None:
         """The latest that was due; those before it are of no interest any more."""
@@ -40,3 +40,12 @@ class Clock:
             found = schedule.last(time) if which == "last" else schedule.next(time)
             if found is not None:
                 yield Transition(action, found)
+
+
+def read(action: str, text: str, zone: str | None) -> Schedule:
+    try:
+        return Schedule(text, zone)
+    except UnknownTimeZone:
+        raise
+    except ValueError as error:
+        raise ValueError(f"spec.{action.lower()}: {text!r}: {error}") from None

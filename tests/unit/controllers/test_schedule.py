@@ -120,6 +120,11 @@ def test_readiness(sched: Any, targets: list[Any], ready: tuple[str, str]) -> No
         assert not found.actions
 
 
+def test_which_time_cannot_be_read() -> None:
+    (event,) = visit(office(stop="0 25 * * *"), machine("Always")).events
+    assert event.note == "spec.stop: '0 25 * * *': Bad hour"
+
+
 def test_suspended_it_says_nothing_of_the_future() -> None:
     found = visit(office(suspend=True), machine("Always"))
     assert (found.status or {})["nextTransition"] is None
@@ -136,7 +141,6 @@ def marks(mark: str, before: str | None = None) -> Raw:
 
 STOP_REQUEST = {"action": "Stop", "uid": "uid-web"}
 START_REQUEST = {"action": "Start"}
-WAS_ONCE = {"annotations": {BEFORE_STOP: "Once"}}
 ASKED_TO_STOP = {"stateChangeRequests": [STOP_REQUEST]}
 ASKED_TO_START = {"stateChangeRequests": [START_REQUEST]}
 
@@ -147,7 +151,9 @@ ASKED_TO_START = {"stateChangeRequests": [START_REQUEST]}
         pytest.param(machine("Always"), vm_vmi(), {"runStrategy": "Halted"}, None, id="Always, running"),
         pytest.param(machine("Halted"), None, None, {"runStrategy": "Always"}, id="Halted"),
         pytest.param(machine("Once"), vm_vmi("Succeeded"), {"runStrategy": "Halted"}, None, id="Once, run"),
-        pytest.param(machine("Halted", **WAS_ONCE), None, None, {"runStrategy": "Once"}, id="it was Once"),
+        pytest.param(
+            machine("Halted", annotations={BEFORE_STOP: "Once"}), None, None, {"runStrategy": "Once"}, id="it was Once"
+        ),
         pytest.param(machine("Manual"), vm_vmi(), [STOP_REQUEST], None, id="Manual, running"),
         pytest.param(machine("Manual"), None, None, [START_REQUEST], id="Manual, down"),
         pytest.param(machine("Manual"), vm_vmi(dying=True), None, [START_REQUEST], id="Manual, going down"),
@@ -209,7 +215,8 @@ def was(size: str) -> Raw:
     ],
 )  # fmt: skip
 def test_sets(kind: Any, size: int | None, annotations: Raw, spec: Raw, becomes: Any) -> None:
-    web = workload(kind, **({} if size is None else {"replicas": size}), **annotations)
+    sized: Any = {} if size is None else {"replicas": size}
+    web = workload(kind, **sized, **annotations)
     turns = ((office(kind, **spec), LATER, STOP), (office(kind, status=STOPPED, **spec), MORNING, START))
     for (sched, now, mark), replicas in zip(turns, becomes, strict=True):
         before = str(1 if size is None else size) if mark == STOP else None
