@@ -52,8 +52,9 @@ class CronJobs(RuleBasedStateMachine):
         return [each for each in self.jobs() if not over(each)]
 
     def settled(self, job: VirtualMachineJob) -> bool:
-        """The cron job's status knows of it."""
-        return self.cron.status is not None and any(each.name == job.metadata.name for each in self.cron.status.active)
+        """The cron job's status tells of its time."""
+        last = self.cron.status.last_schedule_time if self.cron.status else None
+        return (cronjob.scheduled_time(self.cron, job) or "") <= (last or "")
 
     # what the controller does
 
@@ -85,7 +86,7 @@ class CronJobs(RuleBasedStateMachine):
         assert due > created(cron)
         deadline = cron.spec.starting_deadline_seconds
         assert deadline is None or self.world.now - due < timedelta(seconds=deadline)
-        left = {each.metadata.name for each in self.alive()} - {name}
+        left = {each.metadata.name for each in self.alive() if not dying(each)} - {name}
         assert not (cron.spec.concurrency_policy == "Forbid" and before)
         assert not (cron.spec.concurrency_policy == "Replace" and left)
         self.made.add(name)
@@ -103,7 +104,8 @@ class CronJobs(RuleBasedStateMachine):
             ("Complete", cron.spec.successful_jobs_history_limit, cronjob.SUCCESSES_KEPT),
             ("Failed", cron.spec.failed_jobs_history_limit, cronjob.FAILURES_KEPT),
         ):
-            assert len([each for each in self.jobs() if true(each, kind)]) <= (default if limit is None else limit)
+            kept = [each for each in self.jobs() if true(each, kind) and not dying(each)]
+            assert len(kept) <= (default if limit is None else limit)
         self.world.visit(cronjob.CONTROLLER, self.cron)  # tells of the job that it made
         assert self.world.visit(cronjob.CONTROLLER, self.cron) == 0, "at rest it costs nothing"
 
@@ -136,13 +138,14 @@ class CronJobs(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_job_vanishes(self, data: st.DataObject) -> None:
         """One that the status tells of: of others nobody could know, after a crash, that they were there."""
-        self.world.delete(data.draw(st.sampled_from([each for each in self.jobs() if self.settled(each)])))
+        self.world.vanish(data.draw(st.sampled_from([each for each in self.jobs() if self.settled(each)])))
 
     @precondition(lambda self: self.alive())
     @rule(data=st.data())
     def a_job_takes_its_time_to_go(self, data: st.DataObject) -> None:
         job = data.draw(st.sampled_from(self.alive()))
-        self.world.change(job, {"metadata": {"deletionTimestamp": conditions.stamp(self.world.now)}})
+        going = {"deletionTimestamp": conditions.stamp(self.world.now), "finalizers": ["foregroundDeletion"]}
+        self.world.change(job, {"metadata": going})
 
     @rule(change=EDITS)
     def somebody_edits(self, change: Raw) -> None:
@@ -153,6 +156,10 @@ class CronJobs(RuleBasedStateMachine):
         last = (self.cron.status.last_schedule_time if self.cron.status else None) or ""
         assert last >= self.last
         self.last = last
+
+
+def dying(job: VirtualMachineJob) -> bool:
+    return job.metadata.deletion_timestamp is not None
 
 
 def created(cron: VirtualMachineCronJob) -> datetime:
