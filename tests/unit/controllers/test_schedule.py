@@ -288,3 +288,5 @@ def test_days_and_nights(cut: int | None) -> None:
         up = [each for each in world.picture() if each.startswith("VirtualMachineInstance web")]
         sizes.append((world.get(VirtualMachineDeployment, "web").spec.replicas, len(up)))
     assert sizes == [(3, 4), (0, 0), (3, 4), (0, 0)]
+    (rs,) = world.all(VirtualMachineInstanceReplicaSet)
+    assert BEFORE_STOP not in rs.metadata.annotations, "the deployment's marks are its own"
