@@ -190,7 +190,10 @@ async def test_an_autoscaler_and_a_budget(place: Place, hostler: ApiServer, tmp_
             "behavior": {"scaleUp": now, "scaleDown": now},
         },
     }
-    budget = {"metadata": {"name": "web"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}}
+    budget: Raw = {
+        "metadata": {"name": "web"},
+        "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}},
+    }
     budgets = f"/apis/policy/v1/namespaces/{place.namespace}/poddisruptionbudgets"
     assert hostler.create(budgets, budget).code == 201
     program = programs.find(["kube-controller-manager"])["kube-controller-manager"]
@@ -206,6 +209,10 @@ async def test_an_autoscaler_and_a_budget(place: Place, hostler: ApiServer, tmp_
             return (status.get("expectedPods"), status.get("disruptionsAllowed")) == (3, 2)
 
         await until("the budget counts launcher pods", place, allowed)
+        share = {"metadata": {"name": "share"}, "spec": {"maxUnavailable": 1, "selector": budget["spec"]["selector"]}}
+        assert hostler.create(budgets, share).code == 201
+        await until("a share of what has no scale is none", place, lambda: failed_to_sync(hostler, budgets))
+        hostler.request("DELETE", f"{budgets}/share")
         metrics.memory = "20Mi"
         await place.until("down", lambda: place.all_run(1))
         await until("now none may go", place, lambda: disruptions(hostler, budgets) == 0)
@@ -213,6 +220,12 @@ async def test_an_autoscaler_and_a_budget(place: Place, hostler: ApiServer, tmp_
         eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
         answer = hostler.create(f"/api/v1/namespaces/{place.namespace}/pods/{pod}/eviction", eviction)
         assert (answer.code, "disruption budget" in answer.message) == (429, True), answer.message
+
+
+def failed_to_sync(server: ApiServer, budgets: str) -> bool:
+    status = server.get(f"{budgets}/share").body.get("status", {})
+    reasons = [each["reason"] for each in status.get("conditions", [])]
+    return (status.get("disruptionsAllowed"), reasons) == (0, ["SyncFailed"])
 
 
 def disruptions(server: ApiServer, budgets: str) -> int:
