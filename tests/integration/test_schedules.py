@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from controllers.catalog import controllers
 from controllers.settings import ManagerSettings
@@ -21,6 +22,7 @@ from tests.integration.apiserver import ApiServer, write_kubeconfig
 from tests.integration.manager import SOON, Place
 
 GUEST: Raw = {"domain": {"memory": {"guest": "64Mi"}, "devices": {}}}
+EXAMPLE = Path(__file__).parents[2] / "examples" / "schedules" / "office-hours.yaml"
 LABELS = {"hours": "office"}
 ALWAYS, NOT_THIS_YEAR = "* * * * *", "0 0 1 1 *"
 LONG_AGO = "2020-02-02T12:00:00Z"
@@ -57,6 +59,11 @@ def test_good_schedules(hostler: ApiServer, namespace: str, wanted: Raw) -> None
     answer = hostler.create(path(namespace), wanted)
     assert answer.code == 201, answer.message
     assert answer.body["spec"]["suspend"] is False
+
+
+def test_the_example(hostler: ApiServer, namespace: str) -> None:
+    for wanted in yaml.safe_load_all(EXAMPLE.read_text()):
+        assert hostler.create(path(namespace), wanted).code == 201
 
 
 FIVE_FIELDS = "must be five fields"
