@@ -15,12 +15,13 @@ from hostler.runtime.protocol import Kube
 def main() -> None:
     settings = CliApp.run(ManagerSettings)
 
-    async def work(kube: Kube, identity: str) -> None:
+    async def lead(kube: Kube, identity: str) -> None:
         async with asyncio.TaskGroup() as parts:
             parts.create_task(certificates.keep(kube, settings.namespace), name="certificates")
-            parts.create_task(manage(kube, controllers(settings), "hostler-manager", identity), name="controllers")
+            work = manage(kube, controllers(settings), "hostler-manager", identity, home=settings.namespace)
+            parts.create_task(work, name="controllers")
 
-    shell.main("hostler-manager", settings, work, lease="hostler-manager")
+    shell.main("hostler-manager", settings, lead, lease="hostler-manager")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,19 @@
 
 from collections.abc import Callable
 
-from controllers import cronjob, daemonset, deployment, job, job_orphan, pool, replicaset, statefulset, vm, vmi
+from controllers import (
+    cronjob,
+    daemonset,
+    deployment,
+    job,
+    job_orphan,
+    pool,
+    replicaset,
+    schedule,
+    statefulset,
+    vm,
+    vmi,
+)
 from controllers.settings import ManagerSettings
 from hostler.runtime.plan import AnyController
 
@@ -17,6 +29,7 @@ CATALOG: tuple[Callable[[ManagerSettings], AnyController | None], ...] = (
     lambda settings: pool.controller(settings) if settings.launcher_enabled else None,
     lambda _: job.CONTROLLER,
     lambda _: cronjob.CONTROLLER,
+    lambda _: schedule.CONTROLLER,
 )
 
 

@@ -1,8 +1,9 @@
 """VirtualMachineCronJob: a job whenever the clock says so."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from controllers.job_verdict import over, true
@@ -16,6 +17,7 @@ from hostler.runtime.store import Store
 SUCCESSES_KEPT, FAILURES_KEPT = 3, 1
 TOO_MANY = 100  # times missed in a row that are worth a warning
 LOOK = 600.0  # seconds between looks at the clock at most: somebody may have set it
+LONGEST = 10 * 365 * 86400  # seconds: a longer deadline is as good as none
 SOON = 0.1  # seconds after the time, so that it is not before it
 
 
@@ -42,48 +44,64 @@ def plan(cron: VirtualMachineCronJob, seen: Seen, now: datetime) -> Plan:
     """Start a job when it is time, forget old ones, say what runs. A job's name holds its time: it is made once."""
     if cron.metadata.deletion_timestamp:
         return Plan()
-    alive = [job for job in seen.jobs if not over(job) and job.metadata.deletion_timestamp is None]
+    alive = [job for job in seen.jobs if active(cron, job)]
     turn = clock(cron, seen, alive, now)
     old = tuple(history(cron, seen))
     told = (*(saw(cron, seen)), *turn.events, *(deleted(each) for each in (*old, *turn.actions)))
-    return Plan((*old, *turn.actions), status(cron, seen, alive), tuple(filter(None, told)), turn.wait)
+    replaced = [each.target for each in turn.actions if isinstance(each, Delete)]
+    left = [job for job in alive if job not in replaced]
+    return Plan((*old, *turn.actions), status(cron, seen, left), tuple(filter(None, told)), turn.wait)
+
+
+def active(cron: VirtualMachineCronJob, job: VirtualMachineJob) -> bool:
+    """It is not over; one that is being deleted still runs, but one that was replaced does not count any more."""
+    dying = job.metadata.deletion_timestamp is not None
+    return not over(job) and not (dying and cron.spec.concurrency_policy == "Replace")
 
 
 def clock(cron: VirtualMachineCronJob, seen: Seen, alive: list[VirtualMachineJob], now: datetime) -> Turn:
+    zone, text = cron.spec.time_zone, cron.spec.schedule
+    try:
+        schedule = Schedule(text, zone)
+    except UnknownTimeZone as error:
+        return Turn(events=(Event("UnknownTimeZone", f"invalid timeZone: {json.dumps(zone)}: {error}", "Warning"),))
+    except ValueError as error:
+        if cron.spec.suspend:
+            return Turn()
+        note = f"unparseable schedule: {json.dumps(text)} : {error}"
+        return Turn(events=(Event("UnparseableSchedule", note, "Warning"),))
     if cron.spec.suspend:
         return Turn()
-    try:
-        schedule = Schedule(cron.spec.schedule, cron.spec.time_zone)
-    except UnknownTimeZone as error:
-        return Turn(events=(Event("UnknownTimeZone", str(error), "Warning"),))
-    except ValueError as error:
-        return Turn(events=(Event("UnparseableSchedule", f"unparseable schedule: {error}", "Warning"),))
-    due, upcoming = schedule.last(now), schedule.next(now)
-    wait = None if upcoming is None else min((upcoming - now).total_seconds() + SOON, LOOK)
     since = begin(cron)
-    if due is None or due <= since or job_name(cron, due) in {job.metadata.name for job in seen.jobs}:
+    due, upcoming = schedule.last(now), schedule.next(max(now, since))
+    wait = None if upcoming is None else min((upcoming - now).total_seconds() + SOON, LOOK)
+    from_when = earliest(cron, since, now)
+    if due is None or due <= from_when or job_name(cron, due) in {job.metadata.name for job in seen.jobs}:
         return Turn(wait=wait)
-    return start(cron, schedule, due, alive, now)._replace(wait=wait)
+    missed = too_many() if schedule.count(from_when, now, TOO_MANY + 1) > TOO_MANY else ()
+    turn = start(cron, schedule, due, alive)
+    return Turn(turn.actions, (*missed, *turn.events), wait)
 
 
-def start(
-    cron: VirtualMachineCronJob, schedule: Schedule, due: datetime, alive: list[VirtualMachineJob], now: datetime
-) -> Turn:
-    """It is time, unless it is too late or another one runs."""
+def earliest(cron: VirtualMachineCronJob, since: datetime, now: datetime) -> datetime:
+    """What was due until then is settled, or too late: as in batch/v1, nobody is told of what was too late."""
     deadline = cron.spec.starting_deadline_seconds
-    if deadline is not None and (now - due).total_seconds() > deadline:
-        note = f"Missed scheduled time to start a job: {conditions.stamp(due)}"
-        return Turn(events=(Event("MissSchedule", note, "Warning"),))
+    return since if deadline is None else max(since, now - timedelta(seconds=min(deadline, LONGEST)))
+
+
+def too_many() -> tuple[Event, ...]:
+    note = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew"
+    return (Event("TooManyMissedTimes", note, "Warning"),)
+
+
+def start(cron: VirtualMachineCronJob, schedule: Schedule, due: datetime, alive: list[VirtualMachineJob]) -> Turn:
+    """It is time, unless another one runs."""
     if alive and cron.spec.concurrency_policy == "Forbid":
         note = "Not starting job because prior execution is running and concurrency policy is Forbid"
         return Turn(events=(Event("JobAlreadyActive", note),))
     replaced = tuple(map(Delete, alive)) if cron.spec.concurrency_policy == "Replace" else ()
     made = create(cron, schedule, due)
-    events = [Event("SuccessfulCreate", f"Created job {made.body['metadata']['name']}")]
-    if deadline is None and schedule.count(begin(cron), now, TOO_MANY + 1) > TOO_MANY:
-        note = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew"
-        events.append(Event("TooManyMissedTimes", note, "Warning"))
-    return Turn((*replaced, made), tuple(events))
+    return Turn((*replaced, made), (Event("SuccessfulCreate", f"Created job {made.body['metadata']['name']}"),))
 
 
 def begin(cron: VirtualMachineCronJob) -> datetime:
@@ -165,10 +183,13 @@ def reference(job: VirtualMachineJob) -> Raw:
 
 
 def saw(cron: VirtualMachineCronJob, seen: Seen) -> Iterator[Event]:
-    """Jobs that have ended since the status was written."""
-    known = {each.uid for each in cron.status.active} if cron.status else set()
-    for job in seen.jobs:
-        if job.metadata.uid in known and over(job):
+    """Jobs that have ended since the status was written, or that somebody took away."""
+    there = {job.metadata.uid: job for job in seen.jobs}
+    for known in cron.status.active if cron.status else ():
+        job = there.get(known.uid or "")
+        if job is None:
+            yield Event("MissingJob", f"Active job went missing: {known.name}")
+        elif over(job):
             how = "Complete" if true(job, "Complete") else "Failed"
             yield Event("SawCompletedJob", f"Saw completed job: {job.metadata.name}, condition: {how}")
 

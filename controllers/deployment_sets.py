@@ -11,6 +11,7 @@ from hostler.api import apps
 from hostler.api.apps import VirtualMachineDeployment as Deployment
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet as ReplicaSet
+from hostler.api.schedule import BEFORE_STOP, SCHEDULED
 from hostler.runtime import names
 from hostler.runtime.plan import Create, Patch, owner_reference
 from hostler.runtime.protocol import Raw
@@ -24,6 +25,8 @@ OWN = (
     apps.REVISION_HISTORY,
     apps.DESIRED_REPLICAS,
     apps.MAX_REPLICAS,
+    BEFORE_STOP,
+    SCHEDULED,
 )
 
 

@@ -45,10 +45,12 @@ from hostler.api.rules import (
     placement,
     pool,
     replicaset,
+    schedule,
     vm,
     volumes,
 )
 from hostler.api.rules.rule import Rule
+from hostler.api.schedule import VirtualMachineSchedule
 from hostler.api.schema import Schema, at, resource_schema
 from hostler.api.support import UNSUPPORTED
 
@@ -227,6 +229,30 @@ DEFINITIONS = (
             "spec.suspend": False,
         }
         | {f"spec.jobTemplate.spec.{path}": value for path, value in batch.JOB_DEFAULTS.items()},
+    ),
+    Definition(
+        VirtualMachineSchedule,
+        ("vmsched", "vmscheds"),
+        (
+            Column("Kind", ".spec.targetRef.kind"),
+            Column("Target", ".spec.targetRef.name"),
+            Column("Start", ".spec.start"),
+            Column("Stop", ".spec.stop"),
+            Column("Timezone", ".spec.timeZone"),
+            Column("Suspend", ".spec.suspend", "boolean"),
+            Column("Next", ".status.nextTransition.action"),
+            # as text: kubectl shows no time that is still to come
+            Column("At", ".status.nextTransition.time"),
+            AGE,
+            Column("Last", ".status.lastTransition.action", priority=1),
+            Column("Since", ".status.lastTransition.time", "date", priority=1),
+            Column("Reason", ".status.conditions[?(@.type=='Ready')].reason", priority=1),
+        ),
+        {"status": {}},
+        spec=None,
+        rules=schedule.RULES,
+        limits=schedule.LIMITS,
+        defaults={"spec.suspend": False},
     ),
     Definition(
         ImportSource,

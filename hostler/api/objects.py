@@ -253,6 +253,13 @@ class MutatingWebhookConfiguration(Resource):
     webhooks: tuple[Webhook, ...] = ()
 
 
+class Namespace(Resource):
+    """Only its metadata is of interest."""
+
+    group_version = "v1"
+    plural = "namespaces"
+
+
 class ConfigMap(Resource):
     """Only its metadata is read as a model."""
 

@@ -68,15 +68,18 @@ class Applier:
 
     async def _act(self, actions: Sequence[Action]) -> tuple[Failure, ...]:
         """All actions in order, those of one sort side by side: 1, then 2, 4, 8, ... until one is refused."""
+        told: tuple[Failure, ...] = ()
         for _, group in groupby(actions, type):
             rest, size = tuple(group), 1
             while rest:
                 batch, rest = rest[:size], rest[size:]
                 results = await asyncio.gather(*map(self._one, batch), return_exceptions=True)
-                if failures := _failures(batch, results):
-                    return failures
+                failures = _failures(batch, results)
+                told += failures
+                if not all(isinstance(each.action, Patch) and each.action.alone for each in failures):
+                    return told
                 size = min(size * 2, MOST_AT_ONCE)
-        return ()
+        return told
 
     async def _one(self, action: Action) -> None:
         match action:
@@ -165,7 +168,7 @@ def refusals(action: Action) -> tuple[type[ApiError], ...]:
     """The answers that are worth telling the user."""
     if isinstance(action, Create):
         return REFUSALS
-    return (Forbidden, Invalid) if isinstance(action, Patch) and action.subresource else ()
+    return (Forbidden, Invalid) if isinstance(action, Patch) and (action.subresource or action.alone) else ()
 
 
 def _failures(batch: Sequence[Action], results: Sequence[BaseException | None]) -> tuple[Failure, ...]:

@@ -10,6 +10,7 @@ from hostler.api.meta import Resource
 from hostler.runtime import metrics
 from hostler.runtime.apply import Applier, Outcome
 from hostler.runtime.errors import ApiError, Conflict, NotFound, Retry, Terminal
+from hostler.runtime.pause import Pause
 from hostler.runtime.plan import AnyController, Failure, Plan
 from hostler.runtime.protocol import Kind
 from hostler.runtime.queue import WorkQueue
@@ -28,15 +29,24 @@ class Loop:
     """The workers of one controller."""
 
     def __init__(
-        self, controller: AnyController, store: Store, applier: Applier, clock: Callable[[], datetime] = utc_now
+        self,
+        controller: AnyController,
+        store: Store,
+        applier: Applier,
+        clock: Callable[[], datetime] = utc_now,
+        *,
+        pause: Pause | None = None,
     ) -> None:
         self.controller = controller
+        self._pause = pause
         self.queue: WorkQueue[Key] = WorkQueue(controller.name, controller.pace)
         self._store = store
         self._applier = applier
         self._clock = clock
         self._seconds = metrics.RECONCILE.labels(controller.name)
         store.subscribe(self._heard)
+        if pause is not None:
+            pause.on_resume(self._resume)
 
     async def run(self) -> None:
         """Visit until cancelled."""
@@ -58,6 +68,8 @@ class Loop:
         if parent is None:
             self.queue.drop(key)
             return
+        if self._pause is not None and self._pause.holds(key[0]):
+            return  # it is visited when that ends
         try:
             plan, outcome = await self._reconcile(parent)
         except Retry as error:
@@ -115,6 +127,12 @@ class Loop:
                 self.queue.add((obj.metadata.namespace, owner.name))
             for key in controller.concerns(obj, self._store):
                 self.queue.add(key)
+
+    def _resume(self, namespace: str | None) -> None:
+        """A pause has ended: whatever happened meanwhile, each object is looked at."""
+        for parent in self._store.all(self.controller.parent):
+            if namespace in (None, parent.metadata.namespace):
+                self.queue.add((parent.metadata.namespace, parent.metadata.name))
 
     def _fields(self, key: Key, error: Exception) -> dict[str, object]:
         return {"kind": self.controller.parent.kind(), "object": "/".join(key), "error": str(error)}

@@ -4,9 +4,11 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
+from hostler.api.objects import Namespace
 from hostler.runtime.apply import Applier, Sender
 from hostler.runtime.events import Recorder
 from hostler.runtime.loop import Loop
+from hostler.runtime.pause import SELECTOR, Pause
 from hostler.runtime.plan import AnyController
 from hostler.runtime.protocol import Kind, Kube
 from hostler.runtime.reflector import Reflector
@@ -23,15 +25,23 @@ async def manage(  # noqa: PLR0913 - what a process is made of
     sender: Sender | None = None,
     *,
     listeners: Iterable[Listener] = (),
+    home: str | None = None,
 ) -> None:
-    """Until cancelled; if any part fails, all end. Listeners hear of every change, for what they count."""
+    """Until cancelled; if any part fails, all end. Listeners hear of every change, for what they count.
+
+    With a home, Hostler's own namespace, these controllers can be paused (`pause`).
+    """
     controllers = tuple(controllers)
     store = Store(shared=[controller.parent for controller in controllers])
     for listener in listeners:
         store.subscribe(listener)
     recorder = Recorder(kube, reporter, identity)
-    loops = [Loop(controller, store, Applier(kube, store, recorder, sender=sender)) for controller in controllers]
+    pause = Pause(home, recorder.record) if home is not None else None
+    appliers = [Applier(kube, store, recorder, sender=sender) for _ in controllers]
+    loops = [Loop(each, store, applier, pause=pause) for each, applier in zip(controllers, appliers, strict=True)]
     reflectors = [Reflector(kube, kind, store, labels=labels) for kind, labels in watched(controllers).items()]
+    if pause is not None:  # first of all, so that nobody acts before it is known whether he may
+        reflectors.insert(0, Reflector(kube, Namespace, pause, labels=SELECTOR))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(recorder.run(), name="events")
         # parents before children: what a parent's listing shows to have been made is in the children's

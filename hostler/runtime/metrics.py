@@ -17,3 +17,4 @@ RECONCILE_ERRORS = Counter("hostler_reconcile_errors", "Visits that failed", ["c
 STORED = Gauge("hostler_stored_objects", "Objects in the store", ["resource"])
 LEADER = Gauge("hostler_leader", "1 while this process leads")
 EVENTS = Counter("hostler_events", "Events about objects", ["type", "outcome"])
+PAUSED = Gauge("hostler_paused", "1 while a namespace is left as it is; Hostler's own stands for all", ["namespace"])

@@ -49,6 +49,7 @@ class Patch:
     why: str
     alive: Resource | None = None  # only if this object, asked for at that moment, still lives and is not being deleted
     subresource: str | None = None
+    alone: bool = False  # that it is refused is worth telling, and no reason to leave out the actions after it
 
     def __str__(self) -> str:
         return f"{self.why} {self.target.kind()} {self.target.metadata.name}"

@@ -33,11 +33,11 @@ class Schedule:
         except (OSError, ValueError, KeyError):
             raise UnknownTimeZone(f"unknown time zone {zone}") from None
         if len(self._text.split()) != 5:  # six would begin with seconds
-            raise ValueError(f"{text!r} has not five fields")
+            raise ValueError("it has not five fields")
         try:
             CronSim(self._text, datetime.now(UTC))
         except CronSimError as error:
-            raise ValueError(f"{text!r}: {error}") from None
+            raise ValueError(str(error)) from None
 
     def last(self, now: datetime) -> datetime | None:
         """The latest time that is not after `now`; None if it was never due, as on 30 February."""

@@ -23,12 +23,13 @@ from hostler.runtime.manager import watched
                 "pool",
                 "job",
                 "cronjob",
+                "schedule",
             ],
             id="whole",
         ),
         pytest.param(
             "false",
-            ["job-orphan", "replicaset", "deployment", "daemonset", "statefulset", "job", "cronjob"],
+            ["job-orphan", "replicaset", "deployment", "daemonset", "statefulset", "job", "cronjob", "schedule"],
             id="on top of KubeVirt",
         ),
     ],
@@ -48,6 +49,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_owners_are_listed_before_what_they_own() -> None:
     kinds = [kind.plural for kind in watched(controllers(ManagerSettings()))]
     owners = [
+        "virtualmachineschedules",
         "virtualmachinecronjobs",
         "virtualmachinejobs",
         "virtualmachinepools",
@@ -64,6 +66,7 @@ def test_owners_are_listed_before_what_they_own() -> None:
 def test_only_launcher_pods_are_watched() -> None:
     selectors = {kind.plural: labels for kind, labels in watched(controllers(ManagerSettings())).items()}
     assert selectors == {
+        "virtualmachineschedules": "",
         "virtualmachinecronjobs": "",
         "virtualmachinejobs": "",
         "virtualmachinepools": "",

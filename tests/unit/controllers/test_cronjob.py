@@ -42,14 +42,45 @@ def visit(cron: Any, *jobs: Any, now: datetime = LATER) -> Plan:
             [f"-{cron_run(5).metadata.name}", f"+{NAME}"], "SuccessfulCreate", id="replaced",
         ),
         pytest.param(
-            cron_job(spec={"startingDeadlineSeconds": 29}, **OLD), [], [], "MissSchedule", id="too late"
+            cron_job(spec={"startingDeadlineSeconds": 30}, **OLD), [], [], None, id="too late: batch/v1 says nothing"
         ),
         pytest.param(
-            cron_job(spec={"startingDeadlineSeconds": 30}, **OLD), [], [f"+{NAME}"],
+            cron_job(spec={"startingDeadlineSeconds": 31}, **OLD), [], [f"+{NAME}"],
             "SuccessfulCreate", id="just in time",
         ),
         pytest.param(
             cron_job("* * * * *", age=86400), [], [f"+{NAME}"], "TooManyMissedTimes", id="the clock was far off"
+        ),
+        pytest.param(
+            cron_job("* * * * *", age=86400, spec={"startingDeadlineSeconds": 7200}), [], [f"+{NAME}"],
+            "TooManyMissedTimes", id="... within the deadline, too",
+        ),
+        pytest.param(
+            cron_job("* * * * *", age=86400, spec={"startingDeadlineSeconds": 600}), [], [f"+{NAME}"],
+            "SuccessfulCreate", id="what is too late is not missed",
+        ),
+        pytest.param(
+            cron_job("* * * * *", age=86400, spec={"concurrencyPolicy": "Forbid"}), [cron_run(5)], [],
+            "TooManyMissedTimes", id="... and told of when another runs",
+        ),
+        pytest.param(
+            cron_job(spec={"startingDeadlineSeconds": 2**62}, **OLD), [], [f"+{NAME}"], "SuccessfulCreate",
+            id="a deadline of ages",
+        ),
+        pytest.param(
+            cron_job(spec={"suspend": True, "timeZone": "Mars/Olympus"}, **OLD), [], [], "UnknownTimeZone",
+            id="no zone, suspended",
+        ),
+        pytest.param(
+            cron_job(spec={"concurrencyPolicy": "Forbid"}, **OLD), [cron_run(5, dying=True)], [],
+            "JobAlreadyActive", id="what is being deleted still runs",
+        ),
+        pytest.param(
+            cron_job(spec={"concurrencyPolicy": "Replace"}, **OLD), [cron_run(5, dying=True)], [f"+{NAME}"],
+            "SuccessfulCreate", id="what was replaced is waited for by nobody",
+        ),
+        pytest.param(
+            cron_job(status={"lastScheduleTime": ago(-600)}, **OLD), [], [], None, id="the clock was set back"
         ),
         pytest.param(cron_job("5-1 * * * *", **OLD), [], [], "UnparseableSchedule", id="no schedule"),
         pytest.param(cron_job(spec={"timeZone": "Mars/Olympus"}, **OLD), [], [], "UnknownTimeZone", id="no zone"),
@@ -65,6 +96,33 @@ def test_time(cron: Any, jobs: list[Any], expected: list[str], event: str | None
 def test_the_next_look_is_at_the_next_time() -> None:
     assert visit(cron_job(age=-10)).requeue_after == pytest.approx(270.1)
     assert visit(cron_job("@daily", age=-10)).requeue_after == cronjob.LOOK, "somebody may set the clock meanwhile"
+
+
+def test_a_clock_that_was_set_back_brings_nothing_twice() -> None:
+    assert visit(cron_job(status={"lastScheduleTime": ago(-600)}, **OLD)).requeue_after == cronjob.LOOK
+
+
+@pytest.mark.parametrize(
+    ("cron", "note"),
+    [
+        (
+            cron_job(spec={"timeZone": "Mars/Olympus"}),
+            'invalid timeZone: "Mars/Olympus": unknown time zone Mars/Olympus',
+        ),
+        (cron_job("5-1 * * * *"), 'unparseable schedule: "5-1 * * * *" : Bad minute'),
+    ],
+)
+def test_words(cron: Any, note: str) -> None:
+    assert [(each.type, each.note) for each in visit(cron).events] == [("Warning", note)]
+
+
+def test_a_job_that_somebody_took_away_is_missed() -> None:
+    status = visit(cron_job(**OLD), cron_run(0)).status
+    gone = visit(cron_job(status=status, **OLD))
+    assert [(each.type, each.note) for each in gone.events] == [("Normal", f"Active job went missing: {NAME}")]
+    replacing = cron_job(spec={"concurrencyPolicy": "Replace"}, **OLD)
+    status = visit(replacing, cron_run(5)).status
+    assert (status or {})["active"] == [], "who replaced it knows where it is"
 
 
 def test_what_a_job_is_made_of() -> None:

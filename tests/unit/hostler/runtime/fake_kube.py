@@ -25,7 +25,7 @@ class FakeKube:
         self.refuse: Callable[[str, Kind, str], None] = lambda *_: None
         self.oldest = 0  # watches from before this version are Gone
         self._version = 0
-        self._log: list[tuple[int, str, str, Raw]] = []  # version, event, plural, object
+        self._log: list[tuple[int, str, str, Raw, Raw | None]] = []  # version, event, plural, object, as it was before
         self._news = asyncio.Condition()
 
     async def pages(
@@ -50,9 +50,13 @@ class FakeKube:
             if at < self.oldest:
                 raise Gone(410, "Expired", "too old resource version")
             until = self._version
-            for version, event, plural, obj in tuple(self._log):
-                if at < version <= until and plural == kind.plural and selected(obj, namespace, labels, fields):
+            for version, event, plural, obj, before in tuple(self._log):
+                if not at < version <= until or plural != kind.plural:
+                    continue
+                if selected(obj, namespace, labels, fields):
                     yield event, copy.deepcopy(obj)
+                elif before is not None and selected(before, namespace, labels, fields):
+                    yield "DELETED", copy.deepcopy(obj)  # for who watches only those with a label, it is gone
             at = until
             async with self._news:
                 await self._news.wait_for(lambda at=at: self._version > at)
@@ -149,11 +153,12 @@ class FakeKube:
         self._version += 1
         obj["metadata"]["resourceVersion"] = str(self._version)
         place = (kind.plural, obj["metadata"]["namespace"], obj["metadata"]["name"])
+        before = self.objects.get(place)
         if event == "DELETED":
             del self.objects[place]
         else:
             self.objects[place] = obj
-        self._log.append((self._version, event, kind.plural, copy.deepcopy(obj)))
+        self._log.append((self._version, event, kind.plural, copy.deepcopy(obj), before))
         async with self._news:
             self._news.notify_all()
         return copy.deepcopy(obj)

@@ -114,6 +114,13 @@ class KubeContract:
             story = await take(watch, 3)
         assert story == [("ADDED", "a"), ("MODIFIED", "a"), ("DELETED", "a")]
 
+    async def test_what_loses_its_label_is_gone_for_who_watches_that(self, kube: Kube, ns: str) -> None:
+        await kube.create(ConfigMap, ns, config("a", labels={"app": "x"}))
+        _, version = await kube.list(ConfigMap, ns)
+        await kube.patch(ConfigMap, ns, "a", {"metadata": {"labels": {"app": None}}})
+        async with aclosing(kube.watch(ConfigMap, ns, "app=x", resource_version=version)) as watch:  # type: ignore[type-var]
+            assert await take(watch, 1) == [("DELETED", "a")]
+
     async def test_watch_waits_for_news(self, kube: Kube, ns: str) -> None:
         _, version = await kube.list(ConfigMap, ns)
         async with aclosing(kube.watch(ConfigMap, ns, resource_version=version)) as watch:  # type: ignore[type-var]

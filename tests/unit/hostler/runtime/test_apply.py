@@ -104,6 +104,25 @@ async def test_creates_start_slowly_and_stop_at_a_refusal(bench: Bench) -> None:
     assert bench.parent.status.reason == "Forbidden"  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(("alone", "labelled"), [(True, ["c1", "c2", "c3"]), (False, [])])
+async def test_what_stands_alone_does_not_keep_the_others(bench: Bench, alone: bool, labelled: list[str]) -> None:
+    await bench.apply(*(Create(ConfigMap, bench.child(f"c{n}")) for n in range(4)))
+
+    def policy(verb: str, _kind: Any, name: str) -> None:
+        if verb == "PATCH" and name == "c0":
+            raise Forbidden(403, "Forbidden", "a policy says no")
+
+    bench.kube.refuse = policy
+    maps = sorted(bench.store.all(ConfigMap), key=lambda each: each.metadata.name)
+    patches = [Patch(each, {"metadata": {"labels": {"a": "b"}}}, "label", alone=alone) for each in maps]
+    if alone:
+        assert [each.action for each in (await bench.apply(*patches)).failures] == [patches[0]]
+    else:
+        with pytest.raises(Forbidden):
+            await bench.apply(*patches)
+    assert [each.metadata.name for each in bench.store.all(ConfigMap) if each.metadata.labels] == labelled
+
+
 async def test_no_answer_is_no_refusal(bench: Bench) -> None:
     def down(verb: str, *_: Any) -> None:
         if verb == "POST":
