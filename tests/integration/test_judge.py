@@ -1,0 +1,74 @@
+"""Kubernetes' own controllers as the judge: what they do with pods, ours do with virtual machines.
+
+Each scenario (tests/integration/judge/scenarios.py) is played on both sides at once, with kube-controller-manager and
+with the manager, on one API server. After each step the guests, the counts, the conditions, and what came and went must
+be the same, but for the table in tests/integration/judge/differences.py.
+"""
+
+import asyncio
+
+import pytest
+
+from cluster import programs
+from hostler.runtime.kube import connect
+from tests.integration.apiserver import ApiServer, kube_controller_manager
+from tests.integration.judge.differences import DIFFERENCES
+from tests.integration.judge.scenarios import SCENARIOS
+from tests.integration.judge.script import Scenario
+from tests.integration.judge.side import Kubernetes, News, Ours
+from tests.integration.judge.verdict import Trial, Verdict
+from tests.integration.manager import Manager
+
+CONTROLLERS = ("deployment", "replicaset", "statefulset", "daemonset", "job", "cronjob", "ttl-after-finished")
+
+
+@pytest.fixture(scope="module")
+def verdicts(
+    hostler: ApiServer, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> dict[str, Verdict]:
+    """All scenarios that were asked for, side by side."""
+    folder = tmp_path_factory.mktemp("judge")
+    program = programs.find(["kube-controller-manager"])["kube-controller-manager"]
+    manager = Manager(hostler.account("hostler", "hostler-manager"), folder, "judged")
+    names = {
+        item.callspec.params["scenario"].name
+        for item in request.session.items
+        if hasattr(item, "callspec") and "scenario" in item.callspec.params
+    }
+    chosen = [each for each in SCENARIOS if each.name in names] or list(SCENARIOS)
+    controllers = [f"{each}-controller" for each in CONTROLLERS]
+    with kube_controller_manager(program, hostler, folder, controllers), manager.running():
+        found = asyncio.run(judge(hostler, chosen))
+    return found
+
+
+async def judge(server: ApiServer, scenarios: list[Scenario]) -> dict[str, Verdict]:
+    api = await connect(str(server.kubeconfig), "judge")
+    news = News()
+    sides = (
+        Kubernetes(api, namespace(server, "judge-kubernetes"), news),
+        Ours(api, namespace(server, "judge-ours"), news),
+    )
+    reflectors = [each for side in sides for each in side.reflectors()]
+    watching = [asyncio.create_task(each.run()) for each in reflectors]
+    try:
+        await asyncio.gather(*(each.synced.wait() for each in reflectors))
+        trials = [Trial(each, sides, news, DIFFERENCES) for each in scenarios]
+        found = await asyncio.gather(*(each.run() for each in trials))
+        return {each.scenario.name: each for each in found}
+    finally:
+        for each in watching:
+            each.cancel()
+        await api.close()
+
+
+def namespace(server: ApiServer, prefix: str) -> str:
+    answer = server.create("/api/v1/namespaces", {"metadata": {"generateName": f"{prefix}-"}})
+    assert answer.code == 201, answer.message
+    return str(answer.body["metadata"]["name"])
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=[each.name for each in SCENARIOS])
+def test_ours_does_what_kubernetes_does(verdicts: dict[str, Verdict], scenario: Scenario) -> None:
+    found = verdicts[scenario.name].unlisted
+    assert not found, "\n".join(["differs:", *map(str, found)])
