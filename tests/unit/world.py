@@ -33,6 +33,7 @@ class World:
     def __init__(self, controllers: Iterable[AnyController]) -> None:
         self.controllers = tuple(controllers)
         self.objects: dict[Place, Raw] = {}
+        self.store = Store()  # the same, as planners see it
         self.now: datetime = NOON
         self.writes = 0
         self._version = 0
@@ -44,7 +45,7 @@ class World:
         self._put(type(obj), body)
 
     def all(self, kind: Kind) -> list[Any]:
-        return [kind.read(raw) for (k, _), raw in sorted(self.objects.items(), key=lambda o: o[0][1]) if k is kind]
+        return sorted(self.store.all(kind), key=lambda obj: (obj.metadata.namespace, obj.metadata.name))
 
     def get(self, kind: Kind, name: str) -> Any:
         return next(obj for obj in self.all(kind) if obj.metadata.name == name)
@@ -75,10 +76,12 @@ class World:
 
     def visit(self, controller: AnyController, parent: Resource, cut: int | None = None) -> int:
         """Plan and carry out, but no more than `cut` writes; how many it would have been."""
-        store = Store()
-        for (kind, _), raw in self.objects.items():
-            store.observe(kind, raw)
-        plan: Plan = controller.plan(parent, controller.look(store, parent), self.now)
+        return self.carry_out(parent, self.decide(controller, parent), cut)
+
+    def decide(self, controller: AnyController, parent: Resource) -> Plan:
+        return controller.plan(parent, controller.look(self.store, parent), self.now)
+
+    def carry_out(self, parent: Resource, plan: Plan, cut: int | None = None) -> int:
         steps: list[Callable[[], None]] = [lambda action=action: self._act(action) for action in plan.actions]  # type: ignore[misc]
         if status := changes(getattr(parent, "status", None), plan.status or {}):
             steps.append(lambda: self.change(parent, {"status": status}))
@@ -131,11 +134,13 @@ class World:
         self._version += 1
         meta["resourceVersion"] = str(self._version)
         self.objects[kind, (meta.get("namespace", ""), meta["name"])] = body
+        self.store.observe(kind, body)
 
     def _remove(self, place: Place) -> None:
         """The garbage collector takes what the dead one owned."""
         self._version += 1
         uid = self.objects.pop(place)["metadata"]["uid"]
+        self.store.remove(*place, uid)
         for kind, key in tuple(self.objects):
             refs = self.objects[kind, key]["metadata"].get("ownerReferences", ())
             if refs and all(ref["uid"] == uid for ref in refs):

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hostler.api import launcher
-from hostler.api.objects import Event, Node, Pod
+from hostler.api.objects import Event, Pod
 from hostler.runtime import conditions
 from hostler.runtime.errors import ApiError
 from hostler.runtime.kube import Api
