@@ -38,8 +38,7 @@ def verdicts(
     chosen = [each for each in SCENARIOS if each.name in names] or list(SCENARIOS)
     controllers = [f"{each}-controller" for each in CONTROLLERS]
     with kube_controller_manager(program, hostler, folder, controllers), manager.running():
-        found = asyncio.run(judge(hostler, chosen))
-    return found
+        return asyncio.run(judge(hostler, chosen))
 
 
 async def judge(server: ApiServer, scenarios: list[Scenario]) -> dict[str, Verdict]:
@@ -71,4 +70,5 @@ def namespace(server: ApiServer, prefix: str) -> str:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=[each.name for each in SCENARIOS])
 def test_ours_does_what_kubernetes_does(verdicts: dict[str, Verdict], scenario: Scenario) -> None:
     found = verdicts[scenario.name].unlisted
+    print(*verdicts[scenario.name].story, sep="\n")  # noqa: T201
     assert not found, "\n".join(["differs:", *map(str, found)])

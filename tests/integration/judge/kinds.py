@@ -45,7 +45,7 @@ class Words:
 
     @property
     def all(self) -> tuple[Kind, ...]:
-        return tuple({Pod: 0, self.guest: 0, self.replica_set: 0} | dict.fromkeys(self.workloads.values()))
+        return tuple(dict.fromkeys((Pod, self.guest, self.replica_set, *self.workloads.values())))
 
 
 KUBERNETES = Words(

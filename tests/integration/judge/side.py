@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hostler.api import launcher
+from hostler.api.meta import Resource
 from hostler.api.objects import Event, Pod
 from hostler.runtime import conditions
 from hostler.runtime.errors import ApiError
@@ -26,10 +27,10 @@ NODE = "judge"  # where guests are that are not bound to a node
 GONE = "gone"
 
 
-class Binding(Pod):
+class Binding(Resource):
     """What a scheduler posts."""
 
-    group_version, plural = "v1", "pods"
+    group_version, plural = "v1", "bindings"
 
 
 class News:
@@ -74,7 +75,7 @@ class Side:
     # what is seen
 
     def reflectors(self) -> list[Reflector]:
-        kinds = dict.fromkeys((*self.words.all, Event))
+        kinds: tuple[Kind, ...] = (*self.words.all, Event)
         return [Reflector(self.api, kind, self, namespace=self.namespace) for kind in kinds]
 
     def observe(self, kind: Kind, raw: Raw) -> None:

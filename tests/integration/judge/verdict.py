@@ -68,6 +68,8 @@ class Trial:
             if not await self._comes(name, step):
                 return self.verdict
             await self._agrees(name)
+            seen = (self._seen(scene, begun) for scene, begun in zip(self._scenes, self._begun, strict=True))
+            self.verdict.story += [f"{name}: {step.sees}", *(f"    {each}" for each in seen)]
             self._begun = [copy(self._record(scene)) for scene in self._scenes]
         return self.verdict
 
