@@ -6,6 +6,7 @@ be the same, but for the table in tests/integration/judge/differences.py.
 """
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +30,8 @@ def verdicts(
     """All scenarios that were asked for, side by side."""
     folder = tmp_path_factory.mktemp("judge")
     program = programs.find(["kube-controller-manager"])["kube-controller-manager"]
-    manager = Manager(hostler.account("hostler", "hostler-manager"), folder, "judged")
+    account = hostler.account("hostler", "hostler-manager")
+    manager, kubeconfig = Manager(account, folder, "judged"), folder / "judged.kubeconfig"
     names = {
         item.callspec.params["scenario"].name
         for item in request.session.items
@@ -38,15 +40,15 @@ def verdicts(
     chosen = [each for each in SCENARIOS if each.name in names] or list(SCENARIOS)
     controllers = [f"{each}-controller" for each in CONTROLLERS]
     with kube_controller_manager(program, hostler, folder, controllers), manager.running():
-        return asyncio.run(judge(hostler, chosen))
+        return asyncio.run(judge(hostler, kubeconfig, chosen))
 
 
-async def judge(server: ApiServer, scenarios: list[Scenario]) -> dict[str, Verdict]:
-    api = await connect(str(server.kubeconfig), "judge")
-    news = News()
+async def judge(server: ApiServer, kubeconfig: Path, scenarios: list[Scenario]) -> dict[str, Verdict]:
+    api, news = await connect(str(server.kubeconfig), "judge"), News()
+    agent = await connect(str(kubeconfig), "judge-agent")
     sides = (
-        Kubernetes(api, namespace(server, "judge-kubernetes"), news),
-        Ours(api, namespace(server, "judge-ours"), news),
+        Kubernetes(api, agent, namespace(server, "judge-kubernetes"), news),
+        Ours(api, agent, namespace(server, "judge-ours"), news),
     )
     reflectors = [each for side in sides for each in side.reflectors()]
     watching = [asyncio.create_task(each.run()) for each in reflectors]
@@ -59,6 +61,7 @@ async def judge(server: ApiServer, scenarios: list[Scenario]) -> dict[str, Verdi
         for each in watching:
             each.cancel()
         await api.close()
+        await agent.close()
 
 
 def namespace(server: ApiServer, prefix: str) -> str:
@@ -70,5 +73,5 @@ def namespace(server: ApiServer, prefix: str) -> str:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=[each.name for each in SCENARIOS])
 def test_ours_does_what_kubernetes_does(verdicts: dict[str, Verdict], scenario: Scenario) -> None:
     found = verdicts[scenario.name].unlisted
-    print(*verdicts[scenario.name].story, sep="\n")  # noqa: T201
+    print(*verdicts[scenario.name].story, sep="\n")
     assert not found, "\n".join(["differs:", *map(str, found)])

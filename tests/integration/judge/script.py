@@ -12,7 +12,7 @@ from typing import Any
 from hostler.api import launcher
 from hostler.api.objects import Node
 from hostler.runtime.protocol import Raw
-from tests.integration.judge.side import MARK, Side
+from tests.integration.judge.side import MARK, Side, place
 
 
 @dataclass(frozen=True)
@@ -117,11 +117,12 @@ def ended(sees: str, code: int = 0, letters: str = "abcdABCD", most: int = 99) -
     return Step(f"ended with {code}", sees, do)
 
 
-def killed(sees: str, letters: str = "abcdABCD", most: int = 1) -> Step:
-    """A user deletes guests."""
+def killed(sees: str, letters: str = "abcdABCD", most: int = 1, which: str = "") -> Step:
+    """A user deletes guests; `which`: that of this number or node."""
 
     async def do(scene: Scene) -> None:
-        for each in scene.guests(letters)[:most]:
+        found = [each for each in scene.guests(letters) if which in ("", place(each))]
+        for each in found[:most]:
             kind, name = scene.side.words.guest, each["metadata"]["name"]
             await scene.side.api.delete(kind, scene.side.namespace, name)
 

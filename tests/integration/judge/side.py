@@ -25,6 +25,7 @@ from tests.integration.judge.kinds import COUNTS, KUBERNETES, OURS, Words
 MARK = "judge"
 NODE = "judge"  # where guests are that are not bound to a node
 GONE = "gone"
+ENDED = "xfs"  # letters of those that run no more
 
 
 class Binding(Resource):
@@ -63,8 +64,8 @@ class Side:
 
     words: Words
 
-    def __init__(self, api: Api, namespace: str, news: News) -> None:
-        self.api, self.namespace = api, namespace
+    def __init__(self, api: Api, agent: Api, namespace: str, news: News) -> None:
+        self.api, self.agent, self.namespace = api, agent, namespace
         self.records: dict[str, Record] = defaultdict(Record)
         self.slow: set[str] = set()  # workloads whose guests take their time to go
         self._found: dict[Kind, dict[str, Raw]] = defaultdict(dict)
@@ -135,8 +136,12 @@ class Side:
         return mark(guest).upper() if ready(guest) else mark(guest)
 
     def picture(self, kind: str, name: str) -> str:
-        """A letter for each guest; by number or by node where they have one. Of a cron job, its jobs."""
-        if self.workload(kind, name) is None:
+        """A letter for each guest; by number or by node where they have one. Of a cron job, its jobs.
+
+        Behind a job's guests . when it is complete, ! when it has failed, z when it is suspended.
+        """
+        workload = self.workload(kind, name)
+        if workload is None:
             return GONE
         if kind == "cronjob":
             return "".join(sorted(job_letter(each) for each in self.all(self.words.job) if app(each) == name))
@@ -147,7 +152,8 @@ class Side:
         if kind == "statefulset":
             highest = max(map(int, places), default=-1)
             return "".join(joined(places.get(str(number), ["-"])) for number in range(highest + 1))
-        return "".join(joined(letters) if at else "".join(sorted(letters)) for at, letters in sorted(places.items()))
+        row = (joined(letters) if at else "".join(sorted(letters)) for at, letters in sorted(places.items()))
+        return "".join(row) + (job_mark(workload) if kind == "job" else "")
 
     def status(self, kind: str, name: str) -> dict[str, Any]:
         """The counts, the conditions, and whether the status is of this generation."""
@@ -159,6 +165,23 @@ class Side:
         if kind in MORE:
             return seen | MORE[kind](said)
         return seen | {"observed": said.get("observedGeneration") == workload["metadata"]["generation"]}
+
+    def caught_up(self, kind: str, name: str) -> bool:
+        """Whether the status is of what there is now."""
+        workload = self.workload(kind, name)
+        if workload is None or kind == "cronjob":
+            return True
+        letters = [self.letter(each) for each in self.guests(name)]
+        running = [each for each in letters if each not in ENDED]
+        status, up = self.status(kind, name), sum(map(str.isupper, running))
+        if kind == "job":
+            uncounted = (workload.get("status") or {}).get("uncountedTerminated") or {}
+            return bool(status["active"] == len(running) and not any(uncounted.values()))
+        if not status["observed"] or "x" in letters:
+            return bool(status["observed"])
+        if kind == "daemonset":
+            return bool(status["numberReady"] == up or status["numberMisscheduled"])
+        return bool(status["readyReplicas"] == up and status["replicas"] == len(running))
 
     # what nodes and schedulers do
 
@@ -268,7 +291,8 @@ class Ours(Side):
         running = {"phase": "Running", "phaseTransitionTimestamp": now()}
         is_ready = {"type": "Ready", "status": "True", "lastTransitionTime": now()}
         status = {"phase": "Running", "phaseTransitionTimestamps": [running], "conditions": [is_ready]}
-        await self.api.patch(self.words.guest, self.namespace, guest["metadata"]["name"], {"status": status})
+        # a user's word on a status is not taken
+        await self.agent.patch(self.words.guest, self.namespace, guest["metadata"]["name"], {"status": status})
 
 
 def marked(name: str, letter: str, spec: Raw) -> Raw:
@@ -328,10 +352,14 @@ def joined(letters: Iterable[str]) -> str:
     return row if len(row) == 1 else f"({row})"
 
 
+def job_mark(job: Raw) -> str:
+    marks = {"Complete": ".", "Failed": "!", "Suspended": "z"}
+    return "".join(marks.get(each["type"], "") for each in said(job) if each["status"] == "True")
+
+
 def job_letter(job: Raw) -> str:
     """j: runs; c: complete; f: failed; x: being deleted."""
-    is_so = {each["type"] for each in said(job) if each["status"] == "True"}
-    return "x" if dying(job) else "c" if "Complete" in is_so else "f" if "Failed" in is_so else "j"
+    return "x" if dying(job) else {".": "c", "!": "f"}.get(job_mark(job), "j")
 
 
 def of_job(status: Raw) -> Raw:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from tests.integration.judge.script import Scenario, Scene, Step
 from tests.integration.judge.side import News, Record, Side
 
-COMES = 60.0  # seconds until the picture of a step is there, on a machine that has much to do
-AGREES = 8.0  # seconds until the statuses, which are written a moment later, are the same
+COMES = 12.0  # seconds until the picture of a step is there, on a machine that has much to do
+AGREES = 5.0  # seconds until the statuses, which are written a moment later, are the same
 
 
 class Difference(NamedTuple):
@@ -79,7 +79,8 @@ class Trial:
 
         def there() -> bool:
             pictures[:] = [scene.side.picture(scene.kind, scene.name) for scene in self._scenes]
-            return pictures == [step.sees, step.sees]
+            caught_up = (scene.side.caught_up(scene.kind, scene.name) for scene in self._scenes)
+            return pictures == [step.sees, step.sees] and all(caught_up)
 
         if await self._until(there, COMES):
             return True
