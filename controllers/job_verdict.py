@@ -74,10 +74,10 @@ def wanted_active(job: VirtualMachineJob, found: Tally) -> int:
 
 
 def start_time(job: VirtualMachineJob, now: datetime) -> str | None:
-    """When it was first, or last, let run."""
-    known = job.status.start_time if job.status else None
+    """When it was first, or last, let run; a job that is suspended has none."""
     if job.spec.suspend:
-        return known
+        return None
+    known = job.status.start_time if job.status else None
     return conditions.stamp(now) if known is None or true(job, "Suspended") else known
 
 

@@ -128,7 +128,7 @@ def report(row: Row, book: Book) -> Raw:
     alive = list(filter(members.alive, guests))
     ready = sum(map(members.ready, alive))
     updated = sum(rollout.of(vmi) == book.name for vmi in alive)
-    done = not rollout.on_delete(stateful_set) and updated == len(guests) == ready
+    done = not rollout.on_delete(stateful_set) and updated == len(guests) == ready == identity.replicas(stateful_set)
     current = book.name if done else row.current
     return {
         "observedGeneration": stateful_set.metadata.generation,

@@ -4,6 +4,8 @@ from typing import Any
 
 from hostler.runtime.protocol import Raw
 from tests.integration.judge.script import (
+    ail,
+    due,
     edited,
     ended,
     gone,
@@ -26,6 +28,8 @@ def rolling(**numbers: Any) -> Raw:
 
 ONE_MORE = rolling(maxSurge=1, maxUnavailable=0)
 ONE_LESS = rolling(maxSurge=0, maxUnavailable=1)
+
+NEVER_YET = {"suspend": True, "timeZone": "Etc/UTC", "schedule": "0 0 1 1 *", "job": {"backoffLimit": 0}}
 
 SCENARIOS = (
     scenario(
@@ -67,7 +71,7 @@ SCENARIOS = (
         made("aaaa"),
         start("AAAA"),
         rolled("b", "AAAAb"),
-        edited("AAAAAAbbb", replicas=8),
+        edited("AAAAaaabb", replicas=8),
         edited("AAAAb", replicas=4),
     ),
     scenario(
@@ -96,6 +100,42 @@ SCENARIOS = (
         start("AA"),
         *slowly(killed("Aax"), gone("Aa")),
         start("AA"),
+    ),
+    scenario(
+        "deployment-loses-a-failed-guest",
+        {"replicas": 2},
+        made("aa"),
+        start("AA"),
+        ended("Aaf", 1, most=1),
+        start("AAf"),
+    ),
+    scenario(
+        "deployment-rolls-past-the-broken",
+        {"replicas": 3, "strategy": ONE_LESS},
+        made("aaa"),
+        start("AAA"),
+        ail("AAa"),
+        rolled("b", "AAb"),
+        start("ABb"),
+    ),
+    scenario(
+        "deployment-waits-until-available",
+        {"replicas": 1, "strategy": ONE_MORE, "minReadySeconds": 1},
+        made("a"),
+        start("A"),
+        rolled("b", "Ab"),
+        start("B"),
+    ),
+    scenario(
+        "deployment-forgets-old-sets",
+        {"replicas": 1, "revisionHistoryLimit": 1},
+        made("a"),
+        start("A"),
+        rolled("b", "Ab"),
+        start("B"),
+        rolled("c", "Bc"),
+        start("C"),
+        edited("", replicas=0),
     ),
     scenario(
         "statefulset-ordered",
@@ -156,6 +196,34 @@ SCENARIOS = (
         start("--AA"),
     ),
     scenario(
+        "statefulset-loses-a-guest",
+        {"replicas": 2},
+        made("a"),
+        start("Aa"),
+        start("AA"),
+        *slowly(killed("xA"), gone("aA")),
+        start("AA"),
+        ended("aA", 1, most=1),
+        start("AA"),
+    ),
+    scenario(
+        "statefulset-broken-template",
+        {"replicas": 2},
+        made("a"),
+        start("Aa"),
+        rolled("b", "Aa"),
+    ),
+    scenario(
+        "statefulset-forgets-old-templates",
+        {"replicas": 1, "revisionHistoryLimit": 0},
+        made("a"),
+        start("A"),
+        rolled("b", "b"),
+        start("B"),
+        rolled("c", "c"),
+        start("C"),
+    ),
+    scenario(
         "daemonset-nodes",
         {},
         made(""),
@@ -178,8 +246,9 @@ SCENARIOS = (
         nodes("gone", "1", "2"),
         made("aa"),
         start("AA"),
-        *slowly(rolled("b", "xA"), gone("bA"), start("Bx"), gone("Bb")),
+        *slowly(rolled("b", "Ax"), gone("Ab"), start("Bx"), gone("Bb")),
         start("BB"),
+        anywhere=True,
     ),
     scenario(
         "daemonset-rolls-one-more",
@@ -188,8 +257,21 @@ SCENARIOS = (
         made("aa"),
         start("AA"),
         rolled("b", "(Ab)A"),
-        start("B(Ab)"),
+        start("(Ab)B"),
         start("BB"),
+        anywhere=True,
+    ),
+    scenario(
+        "daemonset-loses-a-guest",
+        {},
+        nodes("gone", "1", "2"),
+        made("aa"),
+        start("AA"),
+        *slowly(killed("Ax"), gone("Aa")),
+        start("AA"),
+        ended("Aa", 1, most=1),
+        start("AA"),
+        anywhere=True,
     ),
     scenario(
         "daemonset-on-delete",
@@ -210,6 +292,28 @@ SCENARIOS = (
         start("AAs"),
         ended("Ass", most=1, letters="A"),
         ended("sss."),
+    ),
+    scenario(
+        "job-work-queue",
+        {"parallelism": 2},
+        made("aa"),
+        start("AA"),
+        ended("As", most=1),
+        ended("ss."),
+    ),
+    scenario(
+        "job-fails-slowly",
+        {"backoffLimit": 0, "parallelism": 2, "completions": 2},
+        made("aa"),
+        start("AA"),
+        *slowly(ended("fx", 1, most=1), gone("f!")),
+    ),
+    scenario(
+        "job-suspended-slowly",
+        {"parallelism": 2, "completions": 2},
+        made("aa"),
+        start("AA"),
+        *slowly(edited("xxz", suspend=True), gone("z")),
     ),
     scenario("job-fails", {"backoffLimit": 1}, made("a"), ended("af", 1), ended("ff!", 1)),
     scenario("job-backoff-limit", {"backoffLimit": 0, "parallelism": 2}, made("aa"), ended("f!", 1, most=1)),
@@ -234,4 +338,33 @@ SCENARIOS = (
         ended("s."),
     ),
     scenario("job-loses-a-guest", {}, made("a"), start("A"), killed("a"), ended("s.")),
+    scenario(
+        "cronjob-runs",
+        {"concurrencyPolicy": "Forbid"} | NEVER_YET,
+        made(""),
+        due(30, "j", suspend=False),
+        ended("c"),
+        due(29, "cj"),
+        due(28, "cj"),
+        ended("ccj"),
+        ended("ccc"),
+    ),
+    scenario(
+        "cronjob-replaces",
+        {"concurrencyPolicy": "Replace"} | NEVER_YET,
+        made(""),
+        due(30, "j", suspend=False),
+        due(29, "j"),
+    ),
+    scenario("cronjob-allows", NEVER_YET, made(""), due(30, "j", suspend=False), due(29, "jj")),
+    scenario(
+        "cronjob-forgets",
+        {"successfulJobsHistoryLimit": 1} | NEVER_YET,
+        made(""),
+        due(30, "j", suspend=False),
+        ended("c"),
+        due(29, "cj"),
+        ended("c"),
+    ),
+    scenario("cronjob-too-late", {"startingDeadlineSeconds": 60} | NEVER_YET, made(""), due(30, "", suspend=False)),
 )

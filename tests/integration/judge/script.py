@@ -7,6 +7,7 @@ roll("b", "AAAb")     the template becomes b; a guest of it comes beside the oth
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hostler.api import launcher
@@ -57,6 +58,7 @@ class Scenario:
     name: str  # <kind>-...
     spec: Raw
     steps: tuple[Step, ...]
+    anywhere: bool = False  # which of the nodes comes first is not promised
 
     @property
     def kind(self) -> str:
@@ -68,8 +70,8 @@ class Scenario:
         return self.kind == "statefulset" and self.spec.get("podManagementPolicy") != "Parallel"
 
 
-def scenario(name: str, spec: Raw, *steps: Step) -> Scenario:
-    return Scenario(name, spec, steps)
+def scenario(name: str, spec: Raw, *steps: Step, anywhere: bool = False) -> Scenario:
+    return Scenario(name, spec, steps, anywhere)
 
 
 def made(sees: str) -> Step:
@@ -105,6 +107,16 @@ def start(sees: str, letters: str = "abcd", most: int = 99) -> Step:
             await scene.side.start(each)
 
     return Step("started", sees, do)
+
+
+def ail(sees: str, most: int = 1) -> Step:
+    """Ready guests are not Ready any more."""
+
+    async def do(scene: Scene) -> None:
+        for each in scene.guests("ABCD")[:most]:
+            await scene.side.ail(each)
+
+    return Step("ailing", sees, do)
 
 
 def ended(sees: str, code: int = 0, letters: str = "abcdABCD", most: int = 99) -> Step:
@@ -181,3 +193,24 @@ def untainted(number: str, sees: str) -> Step:
 def relabelled(number: str, label: str | None, sees: str) -> Step:
     """None: the label that the workload's nodes have is taken away."""
     return on_node(f"relabelled {label}", number, {"metadata": {"labels": {MARK: label}}}, sees)
+
+
+def daily(minutes: int) -> str:
+    """A schedule whose last time was so many minutes ago, and whose next is far away."""
+    at = datetime.now(UTC) - timedelta(minutes=minutes)
+    return f"{at.minute} {at.hour} * * *"
+
+
+def due(minutes: int, sees: str, **spec: Any) -> Step:
+    """A cron job has a time that is past and that it has not kept."""
+
+    async def do(scene: Scene) -> None:
+        long_ago = (datetime.now(UTC) - timedelta(hours=20)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        found = scene.side.workload(scene.kind, scene.name) or {}
+        if not (found.get("status") or {}).get("lastScheduleTime"):
+            await scene.change({"status": {"lastScheduleTime": long_ago}}, "status")
+        await scene.change({"spec": spec | {"schedule": daily(minutes)}})
+        # a new schedule alone is no reason for Kubernetes to look at the clock
+        await scene.change({"metadata": {"annotations": {"look": str(minutes)}}})
+
+    return Step(f"due {minutes} minutes ago", sees, do)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from hostler.api import launcher
+from hostler.api import apps, launcher
 from hostler.api.meta import Resource
-from hostler.api.objects import Event, Pod
+from hostler.api.objects import ControllerRevision, Pod
 from hostler.runtime import conditions
 from hostler.runtime.errors import ApiError
 from hostler.runtime.kube import Api
@@ -55,8 +55,7 @@ class Record:
 
     moves: list[str] = field(default_factory=list)
     sizes: list[str] = field(default_factory=list)  # of a deployment's sets
-    conditions: list[str] = field(default_factory=list)
-    events: set[str] = field(default_factory=set)
+    turns: list[str] = field(default_factory=list)  # of conditions
 
 
 class Side:
@@ -76,7 +75,7 @@ class Side:
     # what is seen
 
     def reflectors(self) -> list[Reflector]:
-        kinds: tuple[Kind, ...] = (*self.words.all, Event)
+        kinds: tuple[Kind, ...] = (*self.words.all, ControllerRevision)
         return [Reflector(self.api, kind, self, namespace=self.namespace) for kind in kinds]
 
     def observe(self, kind: Kind, raw: Raw) -> None:
@@ -89,31 +88,32 @@ class Side:
 
     def forget(self, kind: Kind, raw: Raw) -> None:
         before = self._found[kind].pop(raw["metadata"]["uid"], None)
-        if before is not None and kind is self.words.guest and not dying(before):
+        if before is not None and self._moves(kind, raw) and not dying(before):
             self.records[app(raw)].moves.append(f"-{self.letter(before)}{place(before)}")
         self._news.tell()
 
     def prune(self, kind: Kind, uids: set[str], version: str) -> None:
         """Only the first listing is of interest."""
 
+    def _moves(self, kind: Kind, raw: Raw) -> bool:
+        """Guests, and the jobs of cron jobs."""
+        return kind is self.words.guest or (kind is self.words.job and bool(owner(raw)))
+
     def _write_down(self, kind: Kind, before: Raw | None, raw: Raw) -> None:
         record = self.records[app(raw)]
-        if kind is self.words.guest:
+        if self._moves(kind, raw):
             if before is None:
-                record.moves.append(f"+{mark(raw)}{place(raw)}")
+                record.moves.append(f"+{mark(raw) or 'job'}{place(raw)}")
             elif dying(raw) and not dying(before):
                 record.moves.append(f"-{self.letter(before)}{place(raw)}")
         elif kind is self.words.replica_set:
             if before is None or before["spec"]["replicas"] != raw["spec"]["replicas"]:
-                record.sizes.append(
-                    f"{raw['spec']['template']['metadata']['annotations'][MARK]}={raw['spec']['replicas']}"
-                )
-        elif kind is Event:
-            self.records[raw["regarding"]["name"]].events.add(raw["reason"])
+                letter = raw["spec"]["template"]["metadata"]["annotations"][MARK]
+                record.sizes.append(f"{letter}={raw['spec']['replicas']}")
         elif kind in self.words.workloads.values():
-            known = told(before) if before else {}
-            fresh = (f"{name} {how}" for name, how in told(raw).items() if known.get(name) != how)
-            self.records[raw["metadata"]["name"]].conditions += fresh
+            known, fresh = told(before) if before else {}, told(raw)
+            turns = (each for each in fresh if fresh[each].split()[0] != known.get(each, "").partition(" ")[0])
+            self.records[raw["metadata"]["name"]].turns += (f"{each} {fresh[each].split()[0]}" for each in turns)
 
     def all(self, kind: Kind) -> list[Raw]:
         return sorted(self._found[kind].values(), key=lambda raw: str(raw["metadata"]["name"]))
@@ -128,6 +128,8 @@ class Side:
         """x: being deleted; f, s: it has ended; A: a ready one of the template a; a: one that is not; ?: not placed."""
         if dying(guest):
             return "x"
+        if not mark(guest):
+            return job_letter(guest)
         phase = guest.get("status", {}).get("phase", "")
         if phase in ("Failed", "Succeeded"):
             return "f" if phase == "Failed" else "s"
@@ -135,13 +137,13 @@ class Side:
             return "?"
         return mark(guest).upper() if ready(guest) else mark(guest)
 
-    def picture(self, kind: str, name: str) -> str:
+    def picture(self, kind: str, name: str, *, anywhere: bool = False) -> str:
         """A letter for each guest; by number or by node where they have one. Of a cron job, its jobs.
 
-        Behind a job's guests . when it is complete, ! when it has failed, z when it is suspended.
+        `anywhere`: whichever node it is. Behind a job's guests: . it is complete, ! it has failed, z it is suspended.
         """
         workload = self.workload(kind, name)
-        if workload is None:
+        if workload is None or dying(workload):  # the garbage collector is not here
             return GONE
         if kind == "cronjob":
             return "".join(sorted(job_letter(each) for each in self.all(self.words.job) if app(each) == name))
@@ -152,7 +154,9 @@ class Side:
         if kind == "statefulset":
             highest = max(map(int, places), default=-1)
             return "".join(joined(places.get(str(number), ["-"])) for number in range(highest + 1))
-        row = (joined(letters) if at else "".join(sorted(letters)) for at, letters in sorted(places.items()))
+        row = [joined(letters) if at else "".join(sorted(letters)) for at, letters in sorted(places.items())]
+        if anywhere:
+            row.sort()
         return "".join(row) + (job_mark(workload) if kind == "job" else "")
 
     def status(self, kind: str, name: str) -> dict[str, Any]:
@@ -164,24 +168,37 @@ class Side:
         seen = {each: said.get(each) or 0 for each in COUNTS[kind]} | told(workload)
         if kind in MORE:
             return seen | MORE[kind](said)
+        if kind == "deployment":
+            sets = [each for each in self.all(self.words.replica_set) if app(each) == name]
+            seen |= {"revision": workload["metadata"].get("annotations", {}).get(apps.REVISION), "sets": len(sets)}
+        else:
+            pages = [each["revision"] for each in self.all(ControllerRevision) if app(each) == name]
+            seen |= {"revisions": len(pages), "revision": max(pages, default=0)}
         return seen | {"observed": said.get("observedGeneration") == workload["metadata"]["generation"]}
 
     def caught_up(self, kind: str, name: str) -> bool:
         """Whether the status is of what there is now."""
         workload = self.workload(kind, name)
-        if workload is None or kind == "cronjob":
+        if workload is None:
             return True
+        if kind == "cronjob":
+            return all(any(owner(each) == job for each in self.guests(name)) for job in self._running_jobs(name))
         letters = [self.letter(each) for each in self.guests(name)]
         running = [each for each in letters if each not in ENDED]
         status, up = self.status(kind, name), sum(map(str.isupper, running))
         if kind == "job":
             uncounted = (workload.get("status") or {}).get("uncountedTerminated") or {}
-            return bool(status["active"] == len(running) and not any(uncounted.values()))
+            counted = status["active"] == len(running) and status["ready"] == up
+            return bool(counted and not any(uncounted.values()))
         if not status["observed"] or "x" in letters:
             return bool(status["observed"])
         if kind == "daemonset":
             return bool(status["numberReady"] == up or status["numberMisscheduled"])
         return bool(status["readyReplicas"] == up and status["replicas"] == len(running))
+
+    def _running_jobs(self, name: str) -> list[str]:
+        jobs = [each for each in self.all(self.words.job) if app(each) == name and job_letter(each) == "j"]
+        return [str(each["metadata"]["uid"]) for each in jobs]
 
     # what nodes and schedulers do
 
@@ -236,6 +253,12 @@ class Side:
         assert pod is not None
         await self.set_pod(pod, "Running", {"running": {"startedAt": now()}}, is_ready=True)
 
+    async def ail(self, guest: Raw) -> None:
+        """It is not Ready any more."""
+        pod = self.pod(guest)
+        assert pod is not None
+        await self.set_pod(pod, "Running", {"running": {"startedAt": now()}}, is_ready=False)
+
     async def end(self, guest: Raw, code: int) -> None:
         pod = self.pod(guest)
         assert pod is not None
@@ -288,9 +311,16 @@ class Ours(Side):
 
     async def start(self, guest: Raw) -> None:
         await super().start(guest)
+        await self._say(guest, is_ready=True)
+
+    async def ail(self, guest: Raw) -> None:
+        await self._say(guest, is_ready=False)
+
+    async def _say(self, guest: Raw, *, is_ready: bool) -> None:
+        """What a node's agent reports."""
         running = {"phase": "Running", "phaseTransitionTimestamp": now()}
-        is_ready = {"type": "Ready", "status": "True", "lastTransitionTime": now()}
-        status = {"phase": "Running", "phaseTransitionTimestamps": [running], "conditions": [is_ready]}
+        told = {"type": "Ready", "status": str(is_ready), "lastTransitionTime": now()}
+        status = {"phase": "Running", "phaseTransitionTimestamps": [running], "conditions": [told]}
         # a user's word on a status is not taken
         await self.agent.patch(self.words.guest, self.namespace, guest["metadata"]["name"], {"status": status})
 

@@ -193,6 +193,15 @@ def test_counts_are_apps_v1s() -> None:
     }
 
 
+def test_of_two_guests_on_a_node_the_older_counts() -> None:
+    """Else a rollout with a surge would be over before its guests are available."""
+    old, new = on("n1", age=99, old=True), on("n1", ready=False)
+    counted = ("numberReady", "numberAvailable", "updatedNumberScheduled", "currentNumberScheduled")
+    for seen, expected in (((old, new), [1, 1, 0, 1]), ((on("n1", age=99, old=True, dying=True), new), [0, 0, 0, 1])):
+        status = plan_of(probe(updateStrategy=SURGE), [N1], *seen).status or {}
+        assert [status[each] for each in counted] == expected
+
+
 def test_a_template_that_was_there_before_is_the_newest_again() -> None:
     other = page(2, "probe-other", {"metadata": {"labels": {}, "annotations": {}}, "spec": {}})
     made = plan(probe(), Seen((N1,), (on("n1"),), (), (page(1), other)), NOON)

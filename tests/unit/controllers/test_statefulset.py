@@ -192,6 +192,10 @@ def test_counts_are_apps_v1s() -> None:
     done = plan_of(db(3, status={"currentRevision": OLD}), *(guest(n) for n in range(3))).status
     assert done is not None
     assert (done["currentRevision"], done["currentReplicas"]) == (NEW, 3)
+    for seen in ((), (guest(0), guest(1))):
+        halfway = plan_of(db(3, status={"currentRevision": OLD}), *seen).status
+        assert halfway is not None
+        assert halfway["currentRevision"] == OLD, "while guests are missing the update is not over"
 
 
 def test_refused() -> None:
