@@ -212,5 +212,19 @@ def end(world: World, pod: Pod, phase: str) -> None:
     world.change(pod, {"status": {"phase": phase}})
 
 
+def survives(scene: Callable[[], World]) -> None:
+    """Wherever the plan of any object is cut, the end is the same as without."""
+    smooth = scene()
+    smooth.settle()
+    for controller in scene().controllers:
+        for parent in scene().all(controller.parent):
+            steps = scene().visit(controller, parent, cut=0)
+            for cut in range(steps + 1):
+                broken = scene()
+                broken.visit(controller, broken.get(controller.parent, parent.metadata.name), cut)
+                broken.settle()
+                assert broken.picture() == smooth.picture()
+
+
 def phase(raw: Raw) -> str:
     return str((raw.get("status") or {}).get("phase", ""))
