@@ -207,6 +207,21 @@ def test_refused() -> None:
         plan(db(1, dataVolumeTemplates=[CLONE]), Seen(), NOON, disks=False)
 
 
+@pytest.mark.parametrize(
+    ("orphan", "expected"),
+    [
+        pytest.param(make.vmi("db-1"), ["~db-1 adopt"], id="of its name"),
+        pytest.param(make.vmi("db-1", "Failed", ended=5), ["~db-1 adopt"], id="also one that has ended"),
+        pytest.param(make.vmi("db-1", dying=True), [], id="not one that goes"),
+        pytest.param(make.vmi("db-1", labels={}), [], id="not selected"),
+        pytest.param(make.vmi("other"), [], id="of another name"),
+    ],
+)
+def test_orphans(orphan: Any, expected: list[str]) -> None:
+    found = plan(db(1), Seen((guest(0),), (orphan,), PAGES), NOON)
+    assert verbs(found) == expected
+
+
 def test_who_adopts() -> None:
     store = Store()
     store.observe(StatefulSet, db().model_dump(by_alias=True))
