@@ -97,12 +97,15 @@ class DaemonSets(Machine):
         assert len(made) == len(set(made))
         assert set(made) <= set(staying)
         beside = [name for name in made if self.at(name)]
-        coming = [name for name in staying if len(list(filter(members.alive, self.at(name)))) > 1]
+        names = {each.metadata.name for each in gone}
+        stays = {
+            name: [v for v in self.at(name) if members.alive(v) and v.metadata.name not in names] for name in staying
+        }
+        coming = [name for name in staying if len(stays[name]) > 1]
         broken = [name for name in beside if not any(map(self.available, self.at(name)))]
         assert len(beside) - len(broken) <= max(surge - len(coming), 0), "never more than allowed"
         up = {name for name in staying if any(map(self.available, self.at(name)))}
-        names = {each.metadata.name for each in gone}
-        left = {name for name in up if any(self.available(v) and v.metadata.name not in names for v in self.at(name))}
+        left = {name for name in up if any(map(self.available, stays[name]))}
         assert len(left) >= min(len(up), len(staying) - unavailable), "never fewer than allowed"
 
     def available(self, vmi: VMI) -> bool:
