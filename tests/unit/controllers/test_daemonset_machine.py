@@ -41,6 +41,7 @@ class DaemonSets(Machine):
         for name in NODES:
             self.node_comes(name)
         self.world.add(make.workload(DaemonSet, "probe", updateStrategy=strategy, minReadySeconds=patience))
+        self.world.settle()
 
     @rule(memory=st.sampled_from([64, 128, 256]))
     def rolled(self, memory: int) -> None:

@@ -9,7 +9,6 @@ from controllers import deployment, members, replicaset
 from controllers.deployment_rollout import bounds, recreates
 from hostler.api import apps
 from hostler.api.apps import VirtualMachineDeployment as Deployment
-from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet as ReplicaSet
 from hostler.runtime.plan import Patch, Plan
 from tests.unit import make
@@ -29,9 +28,10 @@ MEMORIES = st.sampled_from([64, 128, 256])
 class Deployments(Machine):
     controllers = (deployment.CONTROLLER, replicaset.CONTROLLER)
 
-    @initialize(replicas=st.integers(0, 4), strategy=STRATEGIES, patience=st.sampled_from([0, 30]))
+    @initialize(replicas=st.integers(2, 4), strategy=STRATEGIES, patience=st.sampled_from([0, 30]))
     def begin(self, replicas: int, strategy: Any, patience: int) -> None:
         self.world.add(make.workload(Deployment, replicas=replicas, strategy=strategy, minReadySeconds=patience))
+        self.world.settle()
 
     @rule(memory=MEMORIES)
     def rolled(self, memory: int) -> None:
@@ -96,7 +96,7 @@ class Deployments(Machine):
         assert len(sets) == len({each.metadata.annotations[apps.REVISION] for each in sets}), "each has its revision"
         vmis = [vmi for each in sets for vmi in self.owned(each)]
         assert {vmi.spec.domain.memory.guest for vmi in vmis if vmi.spec.domain.memory} == {"512Mi"}
-        assert len(vmis) == len(self.world.all(VMI)) == 3
+        assert len(vmis) == sum(map(members.alive, self.guests())) == 3
 
 
 TestDeployments = Deployments.TestCase

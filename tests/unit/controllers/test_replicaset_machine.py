@@ -16,9 +16,10 @@ from tests.unit.machine import CHEAP, Machine, created, deleted
 class ReplicaSets(Machine):
     controllers = (replicaset.CONTROLLER,)
 
-    @initialize(replicas=st.integers(0, 4))
+    @initialize(replicas=st.integers(2, 4))
     def begin(self, replicas: int) -> None:
         self.world.add(make.replica_set(replicas))
+        self.world.settle()
 
     @rule(replicas=st.integers(0, 4))
     def scaled(self, replicas: int) -> None:

@@ -35,7 +35,7 @@ class StatefulSets(Machine):
         self.disks: dict[str, str] = {}  # name -> UID
 
     @initialize(
-        replicas=st.integers(0, 4),
+        replicas=st.integers(2, 4),
         policy=st.sampled_from(["OrderedReady", "Parallel"]),
         strategy=STRATEGIES,
         patience=st.sampled_from([0, 30]),
@@ -43,6 +43,7 @@ class StatefulSets(Machine):
     def begin(self, replicas: int, policy: str, strategy: Any, patience: int) -> None:
         spec = {"podManagementPolicy": policy, "updateStrategy": strategy, "minReadySeconds": patience}
         self.world.add(make.workload(StatefulSet, "db", replicas=replicas, volumeClaimTemplates=[CLAIM], **spec))
+        self.world.settle()
 
     @rule(memory=st.sampled_from([64, 128, 256]))
     def rolled(self, memory: int) -> None:
