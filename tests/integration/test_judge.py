@@ -6,6 +6,7 @@ be the same, but for the table in tests/integration/judge/differences.py.
 """
 
 import asyncio
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests.integration.judge.differences import DIFFERENCES
 from tests.integration.judge.scenarios import SCENARIOS
 from tests.integration.judge.script import Scenario
 from tests.integration.judge.side import Kubernetes, News, Ours
-from tests.integration.judge.verdict import Trial, Verdict
+from tests.integration.judge.verdict import Listed, Trial, Verdict
 from tests.integration.manager import Manager
 
 CONTROLLERS = ("deployment", "replicaset", "statefulset", "daemonset", "job", "cronjob", "ttl-after-finished")
@@ -75,3 +76,17 @@ def test_ours_does_what_kubernetes_does(verdicts: dict[str, Verdict], scenario: 
     found = verdicts[scenario.name].unlisted
     print(*verdicts[scenario.name].story, sep="\n")
     assert not found, "\n".join(["differs:", *map(str, found)])
+
+
+@pytest.mark.parametrize(
+    "listed", [each for each in DIFFERENCES if each.always], ids=lambda each: f"{each.scenario} {each.item}"
+)
+def test_every_listed_difference_is_still_there(verdicts: dict[str, Verdict], listed: Listed) -> None:
+    if not any(fnmatch(name, listed.scenario) for name in verdicts):
+        pytest.skip("its scenario was not asked for")
+    assert any(listed in each.listed for each in verdicts.values()), f"no longer: {listed}"
+
+
+def test_every_reason_is_in_the_docs() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "judge.md").read_text()
+    assert not [each.why for each in DIFFERENCES if each.why not in text]

@@ -162,7 +162,7 @@ class Side:
     def status(self, kind: str, name: str) -> dict[str, Any]:
         """The counts, the conditions, and whether the status is of this generation."""
         workload = self.workload(kind, name)
-        if workload is None:
+        if workload is None or dying(workload):
             return {}
         said = workload.get("status") or {}
         seen = {each: said.get(each) or 0 for each in COUNTS[kind]} | told(workload)
@@ -179,10 +179,11 @@ class Side:
     def caught_up(self, kind: str, name: str) -> bool:
         """Whether the status is of what there is now."""
         workload = self.workload(kind, name)
-        if workload is None:
+        if workload is None or dying(workload):
             return True
         if kind == "cronjob":
-            return all(any(owner(each) == job for each in self.guests(name)) for job in self._running_jobs(name))
+            placed = {owner(each) for each in self.guests(name) if self.placed(each)}
+            return placed >= set(self._running_jobs(name))
         letters = [self.letter(each) for each in self.guests(name)]
         running = [each for each in letters if each not in ENDED]
         status, up = self.status(kind, name), sum(map(str.isupper, running))

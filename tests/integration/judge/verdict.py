@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from tests.integration.judge.script import Scenario, Scene, Step
 from tests.integration.judge.side import News, Record, Side
 
-COMES = 22.0  # seconds until the picture of a step is there, on a machine that has much to do
-AGREES = 5.0  # seconds until the statuses, which are written a moment later, are the same
+COMES = 60.0  # seconds until the picture of a step is there, on a machine that has much to do
+AGREES = 10.0  # seconds until the statuses, which are written a moment later, are the same
 
 
 PICTURE = "picture"

@@ -126,7 +126,8 @@ class DaemonSets(Machine):
             self.node_comes(name)
             self.tainted(name, None)
             self.agent(name, True)
-        self.strategy({"type": "RollingUpdate", "rollingUpdate": None})
+        if self.parent.spec.update_strategy.type == "OnDelete":
+            self.strategy({"type": "RollingUpdate", "rollingUpdate": None})
         self.rolled(512)
 
     def settled(self) -> None:

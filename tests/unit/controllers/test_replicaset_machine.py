@@ -25,6 +25,14 @@ class ReplicaSets(Machine):
     def scaled(self, replicas: int) -> None:
         self.world.change(self.parent, {"spec": {"replicas": replicas}})
 
+    @rule(number=st.integers(0, 9))
+    def shrunk(self, number: int) -> None:
+        """Just when one of its guests does not work."""
+        self.guest_ails(number)
+        self.scaled(max(len(self.members(self.parent)) - 1, 0))
+        self.paused(False)
+        self.touched(0)
+
     @rule(paused=st.booleans())
     def paused(self, paused: bool) -> None:
         self.world.change(self.parent, {"spec": {"paused": paused}})
