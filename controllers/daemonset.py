@@ -116,18 +116,19 @@ def create(daemon_set: DaemonSet, book: Book, node: str, taken: Set[str], now: d
 
 
 def report(daemon_set: DaemonSet, places: Iterable[Place], book: Book) -> Raw:
-    """apps/v1's counts, of what was seen."""
+    """apps/v1's counts, of what was seen; of two guests on a node the older counts."""
     wanted = [place for place in places if place.verdict.wanted]
-    available = sum(any(map(place.available, place.alive)) for place in wanted)
+    firsts = [(place, vmi) for place in wanted if (vmi := place.first)]
+    available = sum(place.available(vmi) for place, vmi in firsts)
     return {
         "observedGeneration": daemon_set.metadata.generation,
         "desiredNumberScheduled": len(wanted),
         "currentNumberScheduled": sum(bool(place.vmis) for place in wanted),
         "numberMisscheduled": sum(bool(place.vmis) for place in places if not place.verdict.wanted),
-        "numberReady": sum(any(map(members.ready, place.alive)) for place in wanted),
+        "numberReady": sum(members.alive(vmi) and members.ready(vmi) for _, vmi in firsts),
         "numberAvailable": available,
         "numberUnavailable": len(wanted) - available,
-        "updatedNumberScheduled": sum(place.new is not None for place in wanted),
+        "updatedNumberScheduled": sum(place.is_new(vmi) for place, vmi in firsts),
         "collisionCount": book.collision or None,
     }
 

@@ -30,6 +30,12 @@ class Place:
         return sorted(filter(members.alive, self.vmis), key=lambda vmi: (members.born(vmi), vmi.metadata.name))
 
     @property
+    def first(self) -> VMI | None:
+        """The oldest that has not ended, which is what the counts of a status go by."""
+        there = (vmi for vmi in self.vmis if not members.finished(vmi))
+        return min(there, key=lambda vmi: (members.born(vmi), vmi.metadata.name), default=None)
+
+    @property
     def ended(self) -> list[VMI]:
         return [vmi for vmi in self.vmis if members.finished(vmi) and not members.dying(vmi)]
 

@@ -70,7 +70,8 @@ def plan(stateful_set: StatefulSet, seen: Seen, now: datetime, *, disks: bool = 
         return Plan()  # the garbage collector deletes the guests, or leaves them, as the user asked
     if stateful_set.spec.data_volume_templates and not disks:
         raise Terminal("FailedCreate", NO_DISKS)
-    named = [v for v in seen.orphans if identity.ordinal(stateful_set, v) is not None and not members.finished(v)]
+    # one that has ended, too: it has the name that another is to have
+    named = [vmi for vmi in seen.orphans if identity.ordinal(stateful_set, vmi) is not None]
     _, moves = members.membership(stateful_set, stateful_set.spec.selector, seen.owned, named)
     if moves:
         return Plan(moves)
@@ -128,7 +129,7 @@ def report(row: Row, book: Book) -> Raw:
     alive = list(filter(members.alive, guests))
     ready = sum(map(members.ready, alive))
     updated = sum(rollout.of(vmi) == book.name for vmi in alive)
-    done = not rollout.on_delete(stateful_set) and updated == len(guests) == ready
+    done = not rollout.on_delete(stateful_set) and updated == len(guests) == ready == identity.replicas(stateful_set)
     current = book.name if done else row.current
     return {
         "observedGeneration": stateful_set.metadata.generation,

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -173,6 +173,31 @@ def kube_apiserver(program: Path, etcd_url: str, folder: Path) -> Iterator[ApiSe
     with running(program, arguments, log) as process:
         wait_until(lambda: ca.exists() and answers(f"{url}/readyz", ca), process, log)
         yield ApiServer(url, ca, token, write_kubeconfig(folder / "kubeconfig", url, ca, token))
+
+
+@contextmanager
+def kube_controller_manager(
+    program: Path, server: ApiServer, folder: Path, controllers: Iterable[str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Kubernetes' own controllers, those that are named."""
+    (port,) = free_ports(1)
+    arguments = {
+        "kubeconfig": server.kubeconfig,
+        "authentication-kubeconfig": server.kubeconfig,
+        "authorization-kubeconfig": server.kubeconfig,
+        "bind-address": "127.0.0.1",
+        "secure-port": port,
+        "cert-dir": folder / "certificates",
+        "controllers": ",".join(controllers),
+        "leader-elect": "false",
+        "kube-api-qps": 1000,
+        "kube-api-burst": 1000,
+    }
+    url, log = f"https://127.0.0.1:{port}", folder / "controller-manager.log"
+    ca = folder / "certificates" / "kube-controller-manager.crt"
+    with running(program, arguments, log) as process:
+        wait_until(lambda: ca.exists() and answers(f"{url}/healthz", ca), process, log)
+        yield process
 
 
 def front_proxy(folder: Path) -> dict[str, object]:

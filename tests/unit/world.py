@@ -7,7 +7,8 @@
 `cut` breaks off a plan after so many writes, as a crash would; the next visit must make up for it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from hostler.api.meta import Resource
 from hostler.api.objects import Pod
 from hostler.runtime.apply import changes
 from hostler.runtime.conditions import stamp
+from hostler.runtime.errors import AlreadyExists
 from hostler.runtime.plan import AnyController, Create, Delete, Patch, Plan
 from hostler.runtime.protocol import Kind, Raw
 from hostler.runtime.store import Key, Store
@@ -33,6 +35,7 @@ class World:
     def __init__(self, controllers: Iterable[AnyController]) -> None:
         self.controllers = tuple(controllers)
         self.objects: dict[Place, Raw] = {}
+        self.store = Store()  # the same, as planners see it
         self.now: datetime = NOON
         self.writes = 0
         self._version = 0
@@ -44,7 +47,7 @@ class World:
         self._put(type(obj), body)
 
     def all(self, kind: Kind) -> list[Any]:
-        return [kind.read(raw) for (k, _), raw in sorted(self.objects.items(), key=lambda o: o[0][1]) if k is kind]
+        return sorted(self.store.all(kind), key=lambda obj: (obj.metadata.namespace, obj.metadata.name))
 
     def get(self, kind: Kind, name: str) -> Any:
         return next(obj for obj in self.all(kind) if obj.metadata.name == name)
@@ -75,16 +78,44 @@ class World:
 
     def visit(self, controller: AnyController, parent: Resource, cut: int | None = None) -> int:
         """Plan and carry out, but no more than `cut` writes; how many it would have been."""
-        store = Store()
-        for (kind, _), raw in self.objects.items():
-            store.observe(kind, raw)
-        plan: Plan = controller.plan(parent, controller.look(store, parent), self.now)
+        return self.carry_out(parent, self.decide(controller, parent), cut)
+
+    def decide(self, controller: AnyController, parent: Resource) -> Plan:
+        return controller.plan(parent, controller.look(self.store, parent), self.now)
+
+    def carry_out_late(self, parent: Resource, plan: Plan) -> bool:
+        """Others may have written since it was decided: as the API server takes it then; whether it took all of it."""
+        for action in plan.actions:
+            if not self._taken(action):
+                return False
+        if self._place(parent) in self.objects and (
+            status := changes(getattr(parent, "status", None), plan.status or {})
+        ):
+            self.change(parent, {"status": status})
+        return True
+
+    def _taken(self, action: Create | Delete | Patch) -> bool:
+        """Carry out an action, unless its precondition does not hold; that it is done already is as good."""
+        if isinstance(action, Create):
+            meta = action.body["metadata"]
+            found = self.objects.get((action.kind, (meta["namespace"], meta["name"])))
+            if found is not None:
+                return bool(found["metadata"].get("ownerReferences") == meta.get("ownerReferences"))
+        if isinstance(action, Patch):
+            found = self.objects.get(self._place(action.target))
+            if found is None or found["metadata"]["resourceVersion"] != action.target.metadata.resource_version:
+                return False
+        self._act(action)
+        return True
+
+    def carry_out(self, parent: Resource, plan: Plan, cut: int | None = None) -> int:
         steps: list[Callable[[], None]] = [lambda action=action: self._act(action) for action in plan.actions]  # type: ignore[misc]
         if status := changes(getattr(parent, "status", None), plan.status or {}):
             steps.append(lambda: self.change(parent, {"status": status}))
-        for step in steps[:cut]:
-            self.writes += 1
-            step()
+        with suppress(AlreadyExists):
+            for step in steps[:cut]:
+                self.writes += 1
+                step()
         return len(steps)
 
     def round(self) -> None:
@@ -116,7 +147,10 @@ class World:
         match action:
             case Create(kind, body):
                 key = (body["metadata"]["namespace"], body["metadata"]["name"])
-                assert (kind, key) not in self.objects, f"{key} exists"
+                if (kind, key) in self.objects:
+                    owners = self.objects[kind, key]["metadata"].get("ownerReferences")
+                    assert owners != body["metadata"].get("ownerReferences"), f"{key} exists"
+                    raise AlreadyExists(409, "AlreadyExists", f"{key} is not its own")
                 self._births[key] = self._births.get(key, 0) + 1
                 born = {"uid": f"uid-{key[1]}-{self._births[key]}", "creationTimestamp": stamp(self.now)}
                 self._put(kind, merge(body, {"metadata": born}))
@@ -131,11 +165,13 @@ class World:
         self._version += 1
         meta["resourceVersion"] = str(self._version)
         self.objects[kind, (meta.get("namespace", ""), meta["name"])] = body
+        self.store.observe(kind, body)
 
     def _remove(self, place: Place) -> None:
         """The garbage collector takes what the dead one owned."""
         self._version += 1
         uid = self.objects.pop(place)["metadata"]["uid"]
+        self.store.remove(*place, uid)
         for kind, key in tuple(self.objects):
             if (kind, key) not in self.objects:
                 continue  # it went with another one
@@ -147,9 +183,14 @@ class World:
         return type(obj), (obj.metadata.namespace, obj.metadata.name)
 
 
-def nature(world: World) -> None:
-    """What kubelets and node agents do in a minute: dying pods go, new ones run, and so do their guests."""
+def nature(world: World, silent: Container[str] = ()) -> None:
+    """What kubelets and node agents do in a minute: dying pods go, new ones run, and so do their guests.
+
+    `silent`: names of pods on nodes of which nobody hears.
+    """
     for pod in world.all(Pod):
+        if pod.metadata.name in silent:
+            continue
         if pod.metadata.deletion_timestamp:
             world.vanish(pod)
         elif pod.status.phase == "Pending":
@@ -171,6 +212,20 @@ def run(world: World, pod: Pod) -> None:
 def end(world: World, pod: Pod, phase: str) -> None:
     """The guest ends, and its pod with it."""
     world.change(pod, {"status": {"phase": phase}})
+
+
+def survives(scene: Callable[[], World]) -> None:
+    """Wherever the plan of any object is cut, the end is the same as without."""
+    smooth = scene()
+    smooth.settle()
+    for controller in scene().controllers:
+        for parent in scene().all(controller.parent):
+            steps = scene().visit(controller, parent, cut=0)
+            for cut in range(steps + 1):
+                broken = scene()
+                broken.visit(controller, broken.get(controller.parent, parent.metadata.name), cut)
+                broken.settle()
+                assert broken.picture() == smooth.picture()
 
 
 def phase(raw: Raw) -> str:

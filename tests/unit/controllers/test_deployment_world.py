@@ -5,17 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from controllers import deployment, members, replicaset, vmi
 from controllers.settings import ManagerSettings
 from hostler.api.apps import VirtualMachineDeployment as Deployment
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet as ReplicaSet
-from hostler.api.objects import Pod
 from tests.unit import make
-from tests.unit.world import World, end, nature
+from tests.unit.world import World, nature
 
 VMIS = vmi.controller(ManagerSettings(use_emulation=True))
 SETS = replicaset.CONTROLLER
@@ -130,75 +127,3 @@ def test_deleted_it_leaves_nothing() -> None:
     made.world.delete(made.parent)
     made.world.settle()
     assert made.world.picture() == []
-
-
-STEPS = st.one_of(
-    st.tuples(st.just("deployment"), st.sampled_from([None, 0, 1, 2])),
-    st.tuples(st.just("set"), st.integers(0, 3)),
-    st.tuples(st.just("vmi"), st.integers(0, 9)),
-    st.tuples(st.just("nature"), st.none()),
-    st.tuples(st.just("roll"), st.sampled_from([64, 128, 256])),
-    st.tuples(st.just("crash"), st.integers(0, 5)),
-    st.tuples(st.just("delete"), st.integers(0, 5)),
-    st.tuples(st.just("pause"), st.booleans()),
-    st.tuples(st.just("scale"), st.integers(0, 5)),
-)
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.lists(STEPS, max_size=40))
-def test_whatever_happens(steps: list[tuple[str, Any]]) -> None:
-    made = Deployments(3)
-    most = 3
-    for verb, what in steps:
-        made.world.now += timedelta(seconds=20)
-        before, rolls = kept(made), not scaling(made) and not made.parent.spec.paused
-        upset(made, verb, what)
-        most = max(most, made.parent.spec.replicas)
-        assert sum(each.spec.replicas or 0 for each in made.sets()) <= most + SURGE
-        if verb == "deployment" and rolls:
-            assert kept(made) >= min(before, made.parent.spec.replicas - UNAVAILABLE)
-    made.world.change(made.parent, {"spec": {"paused": None, "replicas": 3}})
-    made.roll(512)
-    made.settled(3, 512)
-
-
-def scaling(made: Deployments) -> bool:
-    """Sizes were given for another size of the deployment."""
-    wanted = str(made.parent.spec.replicas)
-    marks = [each.metadata.annotations["deployment.kubernetes.io/desired-replicas"] for each in made.sets()]
-    return any(mark != wanted for mark in marks)
-
-
-def kept(made: Deployments) -> int:
-    """How many available guests the sizes that are asked for leave."""
-    total = 0
-    for rs in made.sets():
-        own = [
-            each for each in made.vmis() if each.metadata.controller and each.metadata.controller.uid == rs.metadata.uid
-        ]
-        total += min(rs.spec.replicas or 0, sum(members.alive(each) and members.ready(each) for each in own))
-    return total
-
-
-def upset(made: Deployments, verb: str, what: Any) -> None:
-    world = made.world
-    match verb:
-        case "deployment":
-            made.visit(DEPLOYMENTS, cut=what)
-        case "set":
-            made.visit(SETS, what)
-        case "vmi":
-            made.visit(VMIS, what)
-        case "nature":
-            nature(world)
-        case "roll":
-            made.roll(what)
-        case "pause":
-            world.change(made.parent, {"spec": {"paused": what}})
-        case "scale":
-            world.change(made.parent, {"spec": {"replicas": what}})
-        case "crash" if pods := [each for each in world.all(Pod) if each.status.phase == "Running"]:
-            end(world, pods[what % len(pods)], "Failed")
-        case "delete" if found := made.vmis():
-            world.delete(found[what % len(found)])

@@ -3,8 +3,6 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from controllers import members, revisions, statefulset, vmi
 from controllers import statefulset_identity as identity
@@ -21,7 +19,7 @@ from hostler.runtime.plan import Create, Failure, Patch, Plan
 from hostler.runtime.store import Store
 from tests.unit import make
 from tests.unit.make import NOON, verbs
-from tests.unit.world import World, end, nature
+from tests.unit.world import World, end, survives
 
 CLAIM = {"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}}}
 CLONE = {"metadata": {"name": "root"}, "spec": {"source": {"pvc": {"namespace": "shop", "name": "golden"}}}}
@@ -192,6 +190,10 @@ def test_counts_are_apps_v1s() -> None:
     done = plan_of(db(3, status={"currentRevision": OLD}), *(guest(n) for n in range(3))).status
     assert done is not None
     assert (done["currentRevision"], done["currentReplicas"]) == (NEW, 3)
+    for seen in ((), (guest(0), guest(1))):
+        halfway = plan_of(db(3, status={"currentRevision": OLD}), *seen).status
+        assert halfway is not None
+        assert halfway["currentRevision"] == OLD, "while guests are missing the update is not over"
 
 
 def test_refused() -> None:
@@ -205,6 +207,21 @@ def test_refused() -> None:
         plan(db(1, dataVolumeTemplates=[CLONE]), Seen(), NOON, disks=False)
 
 
+@pytest.mark.parametrize(
+    ("orphan", "expected"),
+    [
+        pytest.param(make.vmi("db-1"), ["~db-1 adopt"], id="of its name"),
+        pytest.param(make.vmi("db-1", "Failed", ended=5), ["~db-1 adopt"], id="also one that has ended"),
+        pytest.param(make.vmi("db-1", dying=True), [], id="not one that goes"),
+        pytest.param(make.vmi("db-1", labels={}), [], id="not selected"),
+        pytest.param(make.vmi("other"), [], id="of another name"),
+    ],
+)
+def test_orphans(orphan: Any, expected: list[str]) -> None:
+    found = plan(db(1), Seen((guest(0),), (orphan,), PAGES), NOON)
+    assert verbs(found) == expected
+
+
 def test_who_adopts() -> None:
     store = Store()
     store.observe(StatefulSet, db().model_dump(by_alias=True))
@@ -215,72 +232,53 @@ def test_who_adopts() -> None:
 
 SETS = statefulset.controller(ManagerSettings())
 VMIS = vmi.controller(ManagerSettings(use_emulation=True))
-STEPS = st.one_of(
-    st.tuples(st.just("set"), st.sampled_from([None, 0, 1, 2])),
-    st.tuples(st.just("round"), st.none()),
-    st.tuples(st.just("nature"), st.none()),
-    st.tuples(st.just("roll"), st.sampled_from([64, 128, 256])),
-    st.tuples(st.just("scale"), st.integers(0, 4)),
-    st.tuples(st.just("crash"), st.integers(0, 5)),
-    st.tuples(st.just("delete"), st.integers(0, 5)),
-    st.tuples(st.just("vmi"), st.integers(0, 5)),
-)
 TEMPLATES = {"volumeClaimTemplates": [CLAIM]}
 
 
-@settings(max_examples=120, deadline=None)
-@given(st.lists(STEPS, max_size=30), st.sampled_from([{}, PARALLEL, rolling(maxUnavailable=2)]))
-def test_whatever_happens_each_number_is_one_guest_with_its_disk(steps: Any, spec: Any) -> None:
+def at_rest(**spec: Any) -> World:
     world = World((SETS, VMIS))
-    world.add(db(3, **(TEMPLATES | spec)))
-    disks: dict[str, str] = {}
-    for verb, what in steps:
-        upset(world, verb, what)
-        one_pod_each(world)
-        for each in world.all(PersistentVolumeClaim):
-            assert disks.setdefault(each.metadata.name, each.metadata.uid) == each.metadata.uid, "a disk was lost"
-    (found,) = world.all(StatefulSet)
-    world.change(found, {"spec": {"replicas": 3}})
-    roll(world, 512)
+    world.add(db(2, **(TEMPLATES | spec)))
     world.settle()
-    assert [each.metadata.name for each in world.all(VMI)] == ["db-0", "db-1", "db-2"]
-    assert {each.spec.domain.memory.guest for each in world.all(VMI)} == {"512Mi"}
+    return world
+
+
+def changed(rounds: int = 0, **spec: Any) -> World:
+    """Some rounds after its spec has changed."""
+    world = at_rest(**spec.pop("before", {}))
     (found,) = world.all(StatefulSet)
-    assert found.status.current_revision == found.status.update_revision
-    assert (found.status.current_replicas, found.status.ready_replicas) == (3, 3)
-    before = world.writes
-    world.round()
-    assert world.writes == before
+    world.change(found, {"spec": spec})
+    for _ in range(rounds):
+        world.round()
+    return world
 
 
-def roll(world: World, memory: int) -> None:
-    (found,) = world.all(StatefulSet)
-    world.change(found, {"spec": {"template": {"spec": {"domain": {"memory": {"guest": f"{memory}Mi"}}}}}})
+def lost(phase: str) -> World:
+    """A guest is deleted, or has ended."""
+    world = at_rest()
+    end(world, world.all(Pod)[0], phase) if phase else world.delete(world.all(VMI)[0])
+    return world
 
 
-def one_pod_each(world: World) -> None:
-    owners = [pod.metadata.controller.uid for pod in world.all(Pod)]
-    assert len(owners) == len(set(owners))
-    assert set(owners) <= {each.metadata.uid for each in world.all(VMI)}
+def fresh() -> World:
+    world = World((SETS, VMIS))
+    world.add(db(2, **TEMPLATES))
+    return world
 
 
-def upset(world: World, verb: str, what: Any) -> None:
-    found, pods = world.all(VMI), [each for each in world.all(Pod) if each.status.phase == "Running"]
-    (parent,) = world.all(StatefulSet)
-    match verb:
-        case "set":
-            world.visit(SETS, parent, what)
-        case "round":
-            world.round()
-        case "nature":
-            nature(world)
-        case "roll":
-            roll(world, what)
-        case "scale":
-            world.change(parent, {"spec": {"replicas": what}})
-        case "crash" if pods:
-            end(world, pods[what % len(pods)], "Failed")
-        case "delete" if found:
-            world.delete(found[what % len(found)])
-        case "vmi" if found:
-            world.visit(VMIS, found[what % len(found)])
+NEWER = {"template": {"spec": {"domain": {"memory": {"guest": "64Mi"}}}}}
+GOING = {"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete", "whenDeleted": "Retain"}}
+SCENES = {
+    "a new set": fresh,
+    "more": lambda: changed(replicas=4),
+    "fewer": lambda: changed(replicas=1),
+    "fewer, with their disks": lambda: changed(replicas=0, before=GOING),
+    "a guest is deleted": lambda: lost(""),
+    "a guest crashed": lambda: lost("Failed"),
+    **{f"rolled, {n} rounds ago": lambda n=n: changed(n, **NEWER) for n in range(3)},  # type: ignore[misc]
+    "parallel, rolled": lambda: changed(1, **NEWER, before=PARALLEL),
+}
+
+
+@pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
+def test_a_crash_at_any_write_changes_nothing_in_the_end(scene: Any) -> None:
+    survives(scene)

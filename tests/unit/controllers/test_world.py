@@ -4,8 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from controllers import replicaset, vm, vmi
 from controllers.settings import ManagerSettings
@@ -15,11 +13,10 @@ from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
 from hostler.api.objects import Pod
 from hostler.runtime.conditions import stamp
 from tests.unit import make
-from tests.unit.world import World, end
+from tests.unit.world import World, end, survives
 
 VMIS = vmi.controller(ManagerSettings(use_emulation=True))
 SETS = replicaset.CONTROLLER
-BY_PARENT = {VMIS.parent: VMIS, SETS.parent: SETS}
 
 
 def world(*objects: Any) -> World:
@@ -70,16 +67,7 @@ SCENES: dict[str, Callable[[], World]] = {
 
 @pytest.mark.parametrize("scene", SCENES.values(), ids=SCENES)
 def test_a_crash_at_any_write_changes_nothing_in_the_end(scene: Callable[[], World]) -> None:
-    smooth = scene()
-    smooth.settle()
-    for kind, controller in BY_PARENT.items():
-        for parent in scene().all(kind):
-            steps = scene().visit(controller, parent, cut=0)
-            for cut in range(steps + 1):
-                broken = scene()
-                broken.visit(controller, broken.get(kind, parent.metadata.name), cut)
-                broken.settle()
-                assert broken.picture() == smooth.picture()
+    survives(scene)
 
 
 def test_a_set_at_rest_writes_nothing() -> None:
@@ -101,49 +89,6 @@ def test_deleting_a_set_leaves_nothing() -> None:
     made.delete(the_set(made))
     made.settle()
     assert made.picture() == []
-
-
-UPSETS = ("scale", "crash", "shut down", "delete", "vanish", "relabel", "orphan", "pause", "round", "cut")
-STEPS = st.lists(st.tuples(st.sampled_from(UPSETS), st.integers(0, 5)), max_size=12)
-
-
-@settings(max_examples=60, deadline=None)
-@given(STEPS, st.integers(0, 4))
-def test_whatever_happens_the_set_has_its_size_and_each_vmi_one_pod(steps: list[tuple[str, int]], size: int) -> None:
-    made = running(2)
-    for step, number in steps:
-        upset(made, step, number)
-        one_pod_each(made)
-    made.change(the_set(made), {"spec": {"replicas": size, "paused": None}})
-    made.settle()
-    one_pod_each(made)
-    members = [each for each in made.all(VirtualMachineInstance) if each.metadata.controller]
-    assert [each.status.phase for each in members] == ["Running"] * size
-    assert the_set(made).status.replicas == the_set(made).status.ready_replicas == size  # type: ignore[union-attr]
-
-
-def upset(made: World, step: str, number: int) -> None:
-    vmis, pods = made.all(VirtualMachineInstance), made.all(Pod)
-    some_vmi = vmis[number % len(vmis)] if vmis else None
-    some_pod = pods[number % len(pods)] if pods else None
-    if step == "scale":
-        made.change(the_set(made), {"spec": {"replicas": number}})
-    elif step == "pause":
-        made.change(the_set(made), {"spec": {"paused": number % 2 == 0}})
-    elif step == "round":
-        made.round()
-    elif step == "cut":
-        made.visit(SETS, the_set(made), cut=number)
-    elif some_vmi and step == "delete":
-        made.delete(some_vmi)
-    elif some_vmi and step == "relabel":
-        made.change(some_vmi, {"metadata": {"labels": {"app": "stray" if number % 2 else "web"}}})
-    elif some_vmi and step == "orphan":
-        made.change(some_vmi, {"metadata": {"ownerReferences": []}})
-    elif some_pod and step in ("crash", "shut down") and some_pod.status.phase == "Running":
-        end(made, some_pod, "Failed" if step == "crash" else "Succeeded")
-    elif some_pod and step == "vanish":
-        made.vanish(some_pod)
 
 
 def one_pod_each(made: World) -> None:
