@@ -17,7 +17,9 @@ def main() -> None:
 
     async def work(kube: Kube, identity: str) -> None:
         async with asyncio.TaskGroup() as parts:
-            parts.create_task(certificates.keep(kube, settings.namespace), name="certificates")
+            parts.create_task(
+                certificates.keep(kube, settings.namespace, injects=settings.launcher_enabled), name="certificates"
+            )
             parts.create_task(manage(kube, controllers(settings), "hostler-manager", identity), name="controllers")
 
     shell.main("hostler-manager", settings, work, lease="hostler-manager")

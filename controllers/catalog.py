@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 
-from controllers import cronjob, daemonset, deployment, job, job_orphan, replicaset, statefulset, vm, vmi
+from controllers import cronjob, daemonset, deployment, job, job_orphan, on_kubevirt, replicaset, statefulset, vm, vmi
 from controllers.settings import ManagerSettings
 from hostler.runtime.plan import AnyController
 
 CATALOG: tuple[Callable[[ManagerSettings], AnyController | None], ...] = (
     lambda settings: vmi.controller(settings) if settings.launcher_enabled else None,
     lambda _: job_orphan.CONTROLLER,
-    lambda _: replicaset.CONTROLLER,
+    lambda settings: replicaset.CONTROLLER if settings.launcher_enabled else on_kubevirt.REPLICA_SETS,
     lambda _: deployment.CONTROLLER,
     lambda _: daemonset.CONTROLLER,
     statefulset.controller,
@@ -20,4 +20,5 @@ CATALOG: tuple[Callable[[ManagerSettings], AnyController | None], ...] = (
 
 
 def controllers(settings: ManagerSettings) -> tuple[AnyController, ...]:
-    return tuple(each for make in CATALOG if (each := make(settings)))
+    found = tuple(each for make in CATALOG if (each := make(settings)))
+    return found if settings.launcher_enabled else tuple(map(on_kubevirt.adapted, found))
