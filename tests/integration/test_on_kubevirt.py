@@ -158,6 +158,19 @@ def alive(vmis: list[Raw]) -> list[Raw]:
     return [each for each in vmis if is_ready(each) and "deletionTimestamp" not in each["metadata"]]
 
 
+def test_the_example_is_taken(server: ApiServer) -> None:
+    example = yaml.safe_load((CHART.parents[1] / "examples" / "on-kubevirt.yaml").read_text())
+    path = f"/apis/hostler.io/v1alpha1/namespaces/default/{Deployment.plural}"
+    answer = server.create(path, example, dryRun="All")
+    assert answer.code == 201, answer.message
+
+
+async def test_a_gpu_is_for_kubevirt_to_judge(place: Place) -> None:
+    gpu = {"domain": {"memory": {"guest": "64Mi"}, "devices": {"gpus": [{"name": "a", "deviceName": "b.com/c"}]}}}
+    made = await place.create(Job, "sum", {"template": template(**gpu), "suspend": True})
+    assert made["spec"]["template"]["spec"]["domain"]["devices"]["gpus"] == gpu["domain"]["devices"]["gpus"]
+
+
 async def test_a_plain_set_is_kubevirts(place: Place, standin: KubeVirt) -> None:
     await start(place, ReplicaSet, replicas=2)
     await place.until("two run", lambda: stands(place, ReplicaSet, replicas=2, readyReplicas=2))
