@@ -4,7 +4,7 @@ import asyncio
 
 from pydantic_settings import CliApp
 
-from controllers import certificates
+from controllers import certificates, metrics
 from controllers.catalog import controllers
 from controllers.settings import ManagerSettings
 from hostler.runtime import shell
@@ -20,7 +20,16 @@ def main() -> None:
             parts.create_task(
                 certificates.keep(kube, settings.namespace, injects=settings.launcher_enabled), name="certificates"
             )
-            parts.create_task(manage(kube, controllers(settings), "hostler-manager", identity), name="controllers")
+            whole = settings.launcher_enabled
+            running = manage(
+                kube,
+                controllers(settings),
+                "hostler-manager",
+                identity,
+                listeners=(metrics.heard if whole else metrics.heard_of_ours,),
+                figures=metrics.figures(whole=whole),
+            )
+            parts.create_task(running, name="controllers")
 
     shell.main("hostler-manager", settings, work, lease="hostler-manager")
 
