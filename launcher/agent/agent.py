@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from hostler.api import launcher
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
@@ -12,7 +13,7 @@ from hostler.runtime.protocol import Kind, Kube, Raw
 from hostler.runtime.reflector import Reflector
 from hostler.runtime.store import Store
 from hostler.runtime.tls import Credentials
-from launcher.agent import deviceplugin, heartbeat, kvm, metrics, nodelease, readiness, routes, server
+from launcher.agent import deviceplugin, domainstats, heartbeat, kvm, metrics, nodelease, readiness, routes, server
 from launcher.agent.caretaker import Caretaker
 from launcher.agent.ground import Ground, Node
 from launcher.agent.guests import Running
@@ -66,6 +67,10 @@ class Agent:
         owned = (caretaker for caretaker, _ in self._tasks.values() if controller(caretaker.pod) == uid)
         return next((caretaker.guest for caretaker in owned if caretaker.guest), None)
 
+    def running(self) -> list[Running]:
+        """All guests."""
+        return [caretaker.guest for caretaker, _ in self._tasks.values() if caretaker.guest]
+
     async def close(self) -> None:
         """Leave the guests to themselves."""
         tasks = [task for _, task in self._tasks.values()]
@@ -111,6 +116,8 @@ async def run(kube: Kube, identity: str, settings: AgentSettings) -> None:
     passing = Passing(agent.heard)
     vmis = Reflector(kube, VirtualMachineInstance, passing, labels=f"{launcher.NODE_NAME}={settings.node_name}")
     coming = Reflector(kube, VirtualMachineInstance, passing, labels=f"{launcher.TARGET_NODE}={settings.node_name}")
+    held = ExitStack()
+    held.enter_context(domainstats.shown(settings.node_name, agent.running))
     try:
         async with asyncio.TaskGroup() as parts:
             parts.create_task(pods.run(), name="pods")
@@ -129,6 +136,7 @@ async def run(kube: Kube, identity: str, settings: AgentSettings) -> None:
             ready = readiness.announce(kube, settings.node_name, (pods, vmis), settings.state_dir)
             parts.create_task(ready, name="readiness")
     finally:
+        held.close()
         await agent.close()
         await others.close()
 

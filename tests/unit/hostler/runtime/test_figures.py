@@ -13,13 +13,14 @@ from prometheus_client.metrics import MetricWrapperBase
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 from hostler.runtime.figures import Figure, counted, shown
 from hostler.runtime.store import Store
+from launcher.agent.domainstats import Stat
 from tests.unit import make
 
 PAGE = Path(__file__).parents[4] / "docs" / "metrics.md"
 SECTIONS = {
     "Every process": ("hostler.runtime.metrics",),
     "Manager": ("controllers.metrics",),
-    "Node agent": ("launcher.agent.metrics",),
+    "Node agent": ("launcher.agent.metrics", "launcher.agent.domainstats"),
     "Gateway": ("gateway.metrics",),
     "Migration": ("migration.metrics",),
     "Fencing": ("fencing.metrics",),
@@ -64,7 +65,7 @@ def registered(module: ModuleType) -> Iterator[str]:
     """Names as they are scraped."""
     for value in vars(module).values():
         for each in value.values() if isinstance(value, Mapping) else value if isinstance(value, tuple) else [value]:
-            if isinstance(each, Figure):
+            if isinstance(each, Figure | Stat):
                 yield each.name
             elif isinstance(each, MetricWrapperBase):
                 for family in each.describe():
