@@ -1,6 +1,7 @@
 """Our kinds on top of an installed KubeVirt: the chart, and the real manager beside a stand-in for KubeVirt."""
 
 import asyncio
+import re
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from functools import cache
@@ -121,6 +122,7 @@ def manager(server: ApiServer, standin: KubeVirt, tmp_path_factory: pytest.TempP
         yield manager
         log = manager.log.read_text()
         assert "the status is KubeVirt's" not in log
+        assert not re.search(r"cannot \w+ resource", log), "its rights suffice"
         assert "Traceback" not in log
 
 
@@ -336,7 +338,7 @@ async def test_a_job_succeeds_by_power_off(place: Place, standin: KubeVirt) -> N
     await place.until("they go", lambda: on(place, []))
 
 
-async def test_a_job_fails_with_its_guest(place: Place, standin: KubeVirt) -> None:
+async def test_a_job_fails_with_its_guest(place: Place, standin: KubeVirt, manager: Manager) -> None:
     await place.create(Job, "sum", job(backoffLimit=0))
     await place.until("it runs", lambda: stands(place, Job, "sum", active=1, ready=1))
     await end(place, standin, "Failed")
@@ -344,6 +346,10 @@ async def test_a_job_fails_with_its_guest(place: Place, standin: KubeVirt) -> No
     found = await place.get(Job, "sum")
     assert (found["status"]["failed"], found["status"]["succeeded"]) == (1, 0)
     assert (await place.condition(Job, "sum", "Failed") or {})["reason"] == "BackoffLimitExceeded"
+    scraped = manager.read("/metrics", manager.metrics_port)
+    assert 'hostler_vmjob_finished_total{reason="BackoffLimitExceeded",result="Failed"} 1.0' in scraped
+    assert f'hostler_vmjobs{{namespace="{place.namespace}",phase="Failed"}} 1.0' in scraped
+    assert "\nkubevirt_" not in scraped, "KubeVirt tells of its own"
 
 
 async def test_a_cron_job_runs(place: Place, standin: KubeVirt) -> None:
