@@ -32,6 +32,8 @@ from tests.integration.kubevirt import KubeVirt, is_ready
 from tests.integration.manager import Manager, Place
 from tests.integration.test_workloads import CLAIM, DISK, rolling, template
 
+KINDS = (Deployment, DaemonSet, StatefulSet, Job, CronJob)
+CDI = "cdi.kubevirt.io/v1beta1/DataVolume"
 SELECTOR = {"matchLabels": {"app": "web"}}
 OPTIONS = ("--set", "launcher.enabled=false")
 
@@ -50,12 +52,12 @@ def rendered(*words: str) -> list[Raw]:
 
 
 def test_the_chart_leaves_kubevirt_alone() -> None:
-    objects = rendered("--set", "disks.enabled=false")
+    objects = rendered()
     kinds = {each["kind"] for each in objects}
     assert not kinds & {"APIService", "DaemonSet", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}
     assert "MutatingAdmissionPolicy" not in kinds
-    crds = {each["spec"]["group"] for each in objects if each["kind"] == "CustomResourceDefinition"}
-    assert crds == {"hostler.io"}
+    crds = {each["metadata"]["name"] for each in objects if each["kind"] == "CustomResourceDefinition"}
+    assert crds == {f"{kind.plural}.hostler.io" for kind in KINDS}
     policies = [each for each in objects if each["kind"] == "ValidatingAdmissionPolicy"]
     rules = [rule for each in policies for rule in each["spec"]["matchConstraints"]["resourceRules"]]
     assert {group for rule in rules for group in rule["apiGroups"]} == {"hostler.io"}
@@ -63,7 +65,7 @@ def test_the_chart_leaves_kubevirt_alone() -> None:
 
 
 def test_the_manager_may_do_only_what_it_needs_there() -> None:
-    roles = [each for each in rendered("--set", "disks.enabled=false") if each["kind"] == "ClusterRole"]
+    roles = [each for each in rendered() if each["kind"] == "ClusterRole"]
     may = {
         (resource, verb)
         for role in roles
@@ -78,11 +80,22 @@ def test_the_manager_may_do_only_what_it_needs_there() -> None:
     assert ("virtualmachineinstances", "create") in may
 
 
-@pytest.mark.parametrize("kind", [Deployment, DaemonSet, StatefulSet, Job, CronJob])
+def test_the_manager_is_told() -> None:
+    """That KubeVirt runs the guests, and that there is no CDI."""
+    (manager,) = [each for each in rendered() if each["kind"] == "Deployment"]
+    (container,) = manager["spec"]["template"]["spec"]["containers"]
+    told = {each["name"]: each.get("value") for each in container["env"]}
+    assert (told["HOSTLER_LAUNCHER_ENABLED"], told["HOSTLER_DATA_VOLUMES"]) == ("false", "false")
+    (manager,) = [each for each in rendered("--api-versions", CDI) if each["kind"] == "Deployment"]
+    (container,) = manager["spec"]["template"]["spec"]["containers"]
+    assert {"name": "HOSTLER_DATA_VOLUMES", "value": "true"} in container["env"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_our_launcher_cannot_do_a_kubevirt_may(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     """The templates' refusals are gone, and nothing else is."""
     name = f"{kind.plural}.hostler.io"
-    (found,) = [each for each in rendered("--set", "disks.enabled=false") if each["metadata"]["name"] == name]
+    (found,) = [each for each in rendered() if each["metadata"]["name"] == name]
     monkeypatch.setattr(crd, "VMI_SPEC", tuple(rule for rule in crd.VMI_SPEC if rule not in UNSUPPORTED))
     (definition,) = [each for each in crd.DEFINITIONS if each.model is kind]
     assert without_nothing(found) == crd.crd(definition)
@@ -104,7 +117,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         servers.kube_apiserver(found["kube-apiserver"], etcd, tmp_path_factory.mktemp("apiserver")) as server,
     ):
         kubevirt.install(server)
-        helm("install", "hostler", CHART, "--create-namespace", "--kubeconfig", server.kubeconfig)
+        notes = helm("install", "hostler", CHART, "--create-namespace", "--kubeconfig", server.kubeconfig)
+        assert "on top of KubeVirt (launcher.enabled=false)" in notes
+        assert "not to be seen" not in notes, "it is there"
+        assert "There is no CDI" in notes
         yield server
 
 
@@ -117,7 +133,9 @@ def standin(server: ApiServer) -> Iterator[KubeVirt]:
 @pytest.fixture(scope="module")
 def manager(server: ApiServer, standin: KubeVirt, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Manager]:
     account = server.account(INSTALLED_IN, "hostler-manager")
-    manager = Manager(account, tmp_path_factory.mktemp("manager"), "manager-0", "--no-launcher-enabled")
+    manager = Manager(
+        account, tmp_path_factory.mktemp("manager"), "manager-0", "--no-launcher-enabled", "--no-data-volumes"
+    )
     with manager.running():
         yield manager
         log = manager.log.read_text()
