@@ -16,6 +16,7 @@ from hostler.api.apps import VirtualMachineStatefulSet as StatefulSet
 from hostler.api.batch import TRACKING
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 from hostler.api.kubevirt.vmirs import HOSTLER_FAILURE, RUN_BY
+from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet as ReplicaSet
 from hostler.api.objects import Node
 from hostler.runtime.errors import Forbidden
 from hostler.runtime.plan import Create, Failure, Patch
@@ -142,3 +143,23 @@ def test_our_own_launcher_has_it_otherwise() -> None:
     (create,) = deployment.plan(make.workload(VirtualMachineDeployment), deployment.Seen(), NOON).actions
     assert "paused" not in create.body["spec"]  # type: ignore[union-attr]
     assert replicaset.CONTROLLER.plan is not on_kubevirt.plan
+
+
+@pytest.mark.parametrize(
+    "change", [{"evictionStrategy": None}, {"architecture": "amd64"}], ids=["dropped", "filled in"]
+)
+def test_a_set_whose_template_kubevirt_changed_is_still_that_set(change: Any) -> None:
+    """Else the deployment would make one set after another."""
+    parent = make.workload(VirtualMachineDeployment, guest={"evictionStrategy": "None"})
+    controller = adapted(deployment.CONTROLLER)
+    (create,) = controller.plan(parent, deployment.Seen(), NOON).actions
+    body = create.body  # type: ignore[union-attr]
+    spec = {key: value for key, value in (body["spec"]["template"]["spec"] | change).items() if value is not None}
+    body["spec"]["template"]["spec"] = spec
+    body["metadata"] |= {"uid": "uid-set", "resourceVersion": "1", "creationTimestamp": make.ago(9)}
+    rs = ReplicaSet.read(body)
+    plan = controller.plan(parent, deployment.Seen((rs,), taken={rs.metadata.name}), NOON)  # type: ignore[arg-type]
+    assert not [each for each in plan.actions if isinstance(each, Create)]
+    other = make.workload(VirtualMachineDeployment, guest={"evictionStrategy": "LiveMigrate"})
+    plan = controller.plan(other, deployment.Seen((rs,), taken={rs.metadata.name}), NOON)  # type: ignore[arg-type]
+    assert [each for each in plan.actions if isinstance(each, Create)], "a new template is a new set"
