@@ -14,7 +14,7 @@ from hostler.api.fencing import FINAL, FenceOperation, NodeFencing
 from hostler.api.meta import Resource
 from hostler.api.objects import Node
 from hostler.runtime.events import Recorder
-from hostler.runtime.figures import shown
+from hostler.runtime.figures import show
 from hostler.runtime.protocol import Kind, Kube
 from hostler.runtime.reflector import Reflector
 from hostler.runtime.store import Store
@@ -31,15 +31,15 @@ async def manage(
     pace = pace or Pace(confirm=settings.confirm)
     driver = Driver(kube, store, recorder, eyes, agent or Programs(settings.agents), settings.namespace, pace)
     reflectors = [Reflector(kube, kind, store) for kind in (NodeFencing, FenceOperation, Node)]
-    with shown(store, metrics.FIGURES):
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(recorder.run(), name="events")
-            for reflector in reflectors:
-                tasks.create_task(reflector.run(), name=f"reflect {reflector.kind.plural}")
-                await reflector.synced.wait()
-            tasks.create_task(Watch(driver, settings).run(), name="watch")
-            tasks.create_task(Health(driver, settings.check_every).run(), name="health")
-            await Operations(driver, tasks).run()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(recorder.run(), name="events")
+        tasks.create_task(show(store, metrics.FIGURES), name="figures")
+        for reflector in reflectors:
+            tasks.create_task(reflector.run(), name=f"reflect {reflector.kind.plural}")
+            await reflector.synced.wait()
+        tasks.create_task(Watch(driver, settings).run(), name="watch")
+        tasks.create_task(Health(driver, settings.check_every).run(), name="health")
+        await Operations(driver, tasks).run()
 
 
 class Operations:

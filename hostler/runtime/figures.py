@@ -1,5 +1,6 @@
 """Metrics computed when Prometheus asks, from what the Store holds then: what is gone is gone from them, too."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -51,6 +52,12 @@ class Figures(Collector):
         """Names only: nobody need read the Store for them."""
         for figure in self._figures:
             yield figure.family(())
+
+
+async def show(store: Store, figures: Iterable[Figure]) -> None:
+    """They are scraped until this is cancelled."""
+    with shown(store, figures):
+        await asyncio.Event().wait()
 
 
 @contextmanager

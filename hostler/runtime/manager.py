@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from hostler.runtime.apply import Applier, Sender
 from hostler.runtime.events import Recorder
-from hostler.runtime.figures import Figure, shown
+from hostler.runtime.figures import Figure, show
 from hostler.runtime.loop import Loop
 from hostler.runtime.plan import AnyController
 from hostler.runtime.protocol import Kind, Kube
@@ -26,7 +26,7 @@ async def manage(  # noqa: PLR0913 - what a process is made of
     listeners: Iterable[Listener] = (),
     figures: Iterable[Figure] = (),
 ) -> None:
-    """Until cancelled; if any part fails, all end. Listeners hear of every change; figures are for Prometheus."""
+    """Until cancelled; if any part fails, all end. Listeners hear of every change, for what they count."""
     controllers = tuple(controllers)
     store = Store(shared=[controller.parent for controller in controllers])
     for listener in listeners:
@@ -34,16 +34,16 @@ async def manage(  # noqa: PLR0913 - what a process is made of
     recorder = Recorder(kube, reporter, identity)
     loops = [Loop(controller, store, Applier(kube, store, recorder, sender=sender)) for controller in controllers]
     reflectors = [Reflector(kube, kind, store, labels=labels) for kind, labels in watched(controllers).items()]
-    with shown(store, figures):
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(recorder.run(), name="events")
-            # parents before children: what a parent's listing shows to have been made is in the children's
-            for reflector in reflectors:
-                tasks.create_task(reflector.run(), name=f"reflect {reflector.kind.plural}")
-                await reflector.synced.wait()
-            log.info("synced", extra={"resources": ",".join(reflector.kind.plural for reflector in reflectors)})
-            for loop in loops:
-                tasks.create_task(loop.run(), name=loop.controller.name)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(recorder.run(), name="events")
+        tasks.create_task(show(store, figures), name="figures")
+        # parents before children: what a parent's listing shows to have been made is in the children's
+        for reflector in reflectors:
+            tasks.create_task(reflector.run(), name=f"reflect {reflector.kind.plural}")
+            await reflector.synced.wait()
+        log.info("synced", extra={"resources": ",".join(reflector.kind.plural for reflector in reflectors)})
+        for loop in loops:
+            tasks.create_task(loop.run(), name=loop.controller.name)
 
 
 def watched(controllers: Iterable[AnyController]) -> dict[Kind, str]:

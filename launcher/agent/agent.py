@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import ExitStack
 
 from hostler.api import launcher
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
@@ -116,14 +115,13 @@ async def run(kube: Kube, identity: str, settings: AgentSettings) -> None:
     passing = Passing(agent.heard)
     vmis = Reflector(kube, VirtualMachineInstance, passing, labels=f"{launcher.NODE_NAME}={settings.node_name}")
     coming = Reflector(kube, VirtualMachineInstance, passing, labels=f"{launcher.TARGET_NODE}={settings.node_name}")
-    held = ExitStack()
-    held.enter_context(domainstats.shown(settings.node_name, agent.running))
     try:
         async with asyncio.TaskGroup() as parts:
             parts.create_task(pods.run(), name="pods")
             parts.create_task(vmis.run(), name="vmis")
             parts.create_task(coming.run(), name="vmis that come")
             parts.create_task(recorder.run(), name="events")
+            parts.create_task(domainstats.show(settings.node_name, agent.running), name="figures")
             parts.create_task(heartbeat.beat(kube, settings.node_name), name="node")
             if settings.port:
                 parts.create_task(listen(agent, credentials, ways.inbox, settings.port), name="server")
@@ -136,7 +134,6 @@ async def run(kube: Kube, identity: str, settings: AgentSettings) -> None:
             ready = readiness.announce(kube, settings.node_name, (pods, vmis), settings.state_dir)
             parts.create_task(ready, name="readiness")
     finally:
-        held.close()
         await agent.close()
         await others.close()
 

@@ -163,6 +163,12 @@ async def ask(guest: Running) -> tuple[str, str, Stats] | None:
     return guest.pod.metadata.namespace, guest.pod.vmi_name or "", said
 
 
+async def show(node: str, guests: Callable[[], Iterable[Running]]) -> None:
+    """They are scraped until this is cancelled."""
+    with shown(node, guests):
+        await asyncio.Event().wait()
+
+
 @contextmanager
 def shown(node: str, guests: Callable[[], Iterable[Running]], registry: CollectorRegistry = REGISTRY) -> Iterator[None]:
     """They are scraped as long as the block lasts."""
