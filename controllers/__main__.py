@@ -4,7 +4,7 @@ import asyncio
 
 from pydantic_settings import CliApp
 
-from controllers import certificates
+from controllers import certificates, metrics
 from controllers.catalog import controllers
 from controllers.settings import ManagerSettings
 from hostler.runtime import shell
@@ -17,9 +17,20 @@ def main() -> None:
 
     async def lead(kube: Kube, identity: str) -> None:
         async with asyncio.TaskGroup() as parts:
-            parts.create_task(certificates.keep(kube, settings.namespace), name="certificates")
-            work = manage(kube, controllers(settings), "hostler-manager", identity, home=settings.namespace)
-            parts.create_task(work, name="controllers")
+            parts.create_task(
+                certificates.keep(kube, settings.namespace, injects=settings.launcher_enabled), name="certificates"
+            )
+            whole = settings.launcher_enabled
+            running = manage(
+                kube,
+                controllers(settings),
+                "hostler-manager",
+                identity,
+                home=settings.namespace,
+                listeners=(metrics.heard if whole else metrics.heard_of_ours,),
+                figures=metrics.figures(whole=whole),
+            )
+            parts.create_task(running, name="controllers")
 
     shell.main("hostler-manager", settings, lead, lease="hostler-manager")
 

@@ -8,6 +8,7 @@ from controllers import (
     deployment,
     job,
     job_orphan,
+    on_kubevirt,
     pool,
     replicaset,
     schedule,
@@ -21,7 +22,7 @@ from hostler.runtime.plan import AnyController
 CATALOG: tuple[Callable[[ManagerSettings], AnyController | None], ...] = (
     lambda settings: vmi.controller(settings) if settings.launcher_enabled else None,
     lambda _: job_orphan.CONTROLLER,
-    lambda _: replicaset.CONTROLLER,
+    lambda settings: replicaset.CONTROLLER if settings.launcher_enabled else on_kubevirt.REPLICA_SETS,
     lambda _: deployment.CONTROLLER,
     lambda _: daemonset.CONTROLLER,
     statefulset.controller,
@@ -34,4 +35,5 @@ CATALOG: tuple[Callable[[ManagerSettings], AnyController | None], ...] = (
 
 
 def controllers(settings: ManagerSettings) -> tuple[AnyController, ...]:
-    return tuple(each for make in CATALOG if (each := make(settings)))
+    found = tuple(each for make in CATALOG if (each := make(settings)))
+    return found if settings.launcher_enabled else tuple(map(on_kubevirt.adapted, found))

@@ -40,13 +40,13 @@ WebhookConfiguration = ValidatingWebhookConfiguration | MutatingWebhookConfigura
 log = logging.getLogger(__name__)
 
 
-async def keep(kube: Kube, namespace: str, clock: Callable[[], datetime] = utc_now) -> None:
-    """Until cancelled."""
+async def keep(kube: Kube, namespace: str, clock: Callable[[], datetime] = utc_now, *, injects: bool = True) -> None:
+    """Until cancelled. On top of KubeVirt nothing is labelled for us: the API server asks nobody of ours."""
     news = asyncio.Event()
     store = Store()
     store.subscribe(lambda *_: news.set())
     async with asyncio.TaskGroup() as tasks:
-        for kind in INJECTED:
+        for kind in INJECTED if injects else ():
             tasks.create_task(Reflector(kube, kind, store, labels=INJECT).run(), name=f"reflect {kind.plural}")
         while True:
             news.clear()

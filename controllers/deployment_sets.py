@@ -82,8 +82,15 @@ def same_template(deployment: Deployment, rs: ReplicaSet) -> bool:
 
 
 def newest(deployment: Deployment, sets: Iterable[ReplicaSet]) -> ReplicaSet | None:
-    """The set of the deployment's template: the oldest one, should there be more."""
-    return next((rs for rs in sorted(sets, key=members.born) if same_template(deployment, rs)), None)
+    """The set of the deployment's template: the oldest one, should there be more.
+
+    Else the one that was made from it: an installed KubeVirt drops fields that it does not know, and fills in others.
+    """
+    found = sorted(sets, key=members.born)
+    if same := next((rs for rs in found if same_template(deployment, rs)), None):
+        return same
+    mark = template_hash(deployment, collisions(deployment))
+    return next((rs for rs in found if rs.metadata.labels.get(apps.TEMPLATE_HASH) == mark), None)
 
 
 def collisions(deployment: Deployment) -> int:

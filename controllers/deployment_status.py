@@ -6,6 +6,7 @@ from datetime import datetime
 from controllers.deployment_rollout import bounds
 from controllers.deployment_sets import Fleet, collisions, replicas
 from hostler.api.apps import VirtualMachineDeployment as Deployment
+from hostler.api.kubevirt.vmirs import HOSTLER_FAILURE
 from hostler.runtime import conditions, selectors
 from hostler.runtime.protocol import Raw
 
@@ -166,7 +167,7 @@ def failing(told: Conditions, new: Fleet | None, old: tuple[Fleet, ...]) -> None
     """The first set that cannot make its guests, the newest set before the others."""
     for each in (*((new,) if new else ()), *old):
         for known in each.rs.status.conditions if each.rs.status else ():
-            if known.type == "ReplicaFailure" and known.status == "True":
+            if known.type in ("ReplicaFailure", HOSTLER_FAILURE) and known.status == "True":
                 told.set("ReplicaFailure", "True", known.reason or "", known.message or "")
                 return
     told.remove("ReplicaFailure")

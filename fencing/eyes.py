@@ -45,6 +45,7 @@ class Eyes:
             return
         now = time.monotonic()
         leases = {raw["metadata"]["name"].removeprefix(LEASE_PREFIX): Lease.model_validate(raw) for raw in ours[0]}
+        metrics.only(leases, self.boots)
         self.boots = {name: lease.spec.holder_identity or "" for name, lease in leases.items()}
         self.ours.looked({name: lease.metadata.resource_version for name, lease in leases.items()}, now)
         self.kubelets.looked({raw["metadata"]["name"]: raw["metadata"]["resourceVersion"] for raw in theirs[0]}, now)

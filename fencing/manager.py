@@ -2,6 +2,7 @@
 
 import asyncio
 
+from fencing import metrics
 from fencing.agents import FenceAgent, Programs
 from fencing.dialogue import Pace
 from fencing.driver import Driver
@@ -13,6 +14,7 @@ from hostler.api.fencing import FINAL, FenceOperation, NodeFencing
 from hostler.api.meta import Resource
 from hostler.api.objects import Node
 from hostler.runtime.events import Recorder
+from hostler.runtime.figures import show
 from hostler.runtime.protocol import Kind, Kube
 from hostler.runtime.reflector import Reflector
 from hostler.runtime.store import Store
@@ -23,6 +25,7 @@ async def manage(
 ) -> None:
     """Until cancelled; if any part fails, all end."""
     store = Store()
+    store.subscribe(metrics.heard)
     recorder = Recorder(kube, SOURCE, identity)
     eyes = Eyes(kube, store, settings.namespace, policy(settings))
     pace = pace or Pace(confirm=settings.confirm)
@@ -30,6 +33,7 @@ async def manage(
     reflectors = [Reflector(kube, kind, store) for kind in (NodeFencing, FenceOperation, Node)]
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(recorder.run(), name="events")
+        tasks.create_task(show(store, metrics.FIGURES), name="figures")
         for reflector in reflectors:
             tasks.create_task(reflector.run(), name=f"reflect {reflector.kind.plural}")
             await reflector.synced.wait()

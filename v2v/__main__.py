@@ -13,7 +13,7 @@ from hostler.runtime.errors import ApiError
 from hostler.runtime.manager import manage
 from hostler.runtime.plan import AnyController
 from hostler.runtime.protocol import Kube
-from v2v import datavolume, importplan, importsource
+from v2v import datavolume, figures, importplan, importsource
 from v2v.broker import Admin
 from v2v.settings import DiskSettings
 from v2v.tasks import CelerySender
@@ -48,7 +48,16 @@ def main() -> None:
                 importsource.controller(settings),
                 importplan.controller(settings),
             )
-            group.create_task(manage(kube, controllers, "hostler-disks", identity, CelerySender(settings)))
+            work = manage(
+                kube,
+                controllers,
+                "hostler-disks",
+                identity,
+                CelerySender(settings),
+                listeners=(figures.heard,),
+                figures=figures.FIGURES,
+            )
+            group.create_task(work)
             group.create_task(sweep(kube, settings))
 
     shell.main("hostler-disks", settings, work, lease="hostler-disks")

@@ -4,8 +4,8 @@ Frames are carried as they come, in both directions; their bytes are the guest's
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from aiohttp import ClientWebSocketResponse, WSMsgType, web
 from prometheus_client import Gauge
@@ -67,7 +67,7 @@ async def join(  # noqa: PLR0913, PLR0917 - what is joined to what
     kind = name.partition("/")[0]
     async with house.agents.stream(node_of(vmi), guest_path(vmi, name), query) as agent:
         await caller.prepare(request)
-        async with counted(gauge.labels(vmi.metadata.namespace, vmi.metadata.name), metrics.STREAMS.labels(kind)):
+        with metrics.open_stream(kind, gauge, vmi.metadata.namespace, vmi.metadata.name):
             await joined(caller, agent)
         await caller.close()
         return caller
@@ -91,17 +91,6 @@ async def copy(source: Socket, target: Socket) -> None:
                 await target.send_bytes(message.data)
             elif message.type is WSMsgType.TEXT:
                 await target.send_bytes(message.data.encode())
-
-
-@asynccontextmanager
-async def counted(*gauges: Gauge) -> AsyncIterator[None]:
-    for gauge in gauges:
-        gauge.inc()
-    try:
-        yield
-    finally:
-        for gauge in gauges:
-            gauge.dec()
 
 
 CONSOLE = shown("console", checks.console, metrics.CONSOLES, {"watch": "watch"})

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from hostler.api.objects import Namespace
 from hostler.runtime.apply import Applier, Sender
 from hostler.runtime.events import Recorder
+from hostler.runtime.figures import Figure, show
 from hostler.runtime.loop import Loop
 from hostler.runtime.pause import SELECTOR, Pause
 from hostler.runtime.plan import AnyController
@@ -26,6 +27,7 @@ async def manage(  # noqa: PLR0913 - what a process is made of
     *,
     listeners: Iterable[Listener] = (),
     home: str | None = None,
+    figures: Iterable[Figure] = (),
 ) -> None:
     """Until cancelled; if any part fails, all end. Listeners hear of every change, for what they count.
 
@@ -44,6 +46,7 @@ async def manage(  # noqa: PLR0913 - what a process is made of
         reflectors.insert(0, Reflector(kube, Namespace, pause, labels=SELECTOR))
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(recorder.run(), name="events")
+        tasks.create_task(show(store, figures), name="figures")
         # parents before children: what a parent's listing shows to have been made is in the children's
         for reflector in reflectors:
             tasks.create_task(reflector.run(), name=f"reflect {reflector.kind.plural}")

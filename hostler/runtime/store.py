@@ -146,7 +146,7 @@ class Store:
     def _shelf(self, kind: Kind) -> Shelf:
         shelf = self._shelves.get(kind)
         if shelf is None:
-            shelf = self._shelves[kind] = Shelf()
+            shelf = self._shelves.setdefault(kind, Shelf())  # a scrape may ask in another thread
             metrics.STORED.labels(kind.plural).set_function(shelf.objects.__len__)
         return shelf
 

@@ -12,7 +12,7 @@ from hostler.runtime.protocol import Kind, Kube, Raw
 from hostler.runtime.reflector import Reflector
 from hostler.runtime.store import Store
 from hostler.runtime.tls import Credentials
-from launcher.agent import deviceplugin, heartbeat, kvm, metrics, nodelease, readiness, routes, server
+from launcher.agent import deviceplugin, domainstats, heartbeat, kvm, metrics, nodelease, readiness, routes, server
 from launcher.agent.caretaker import Caretaker
 from launcher.agent.ground import Ground, Node
 from launcher.agent.guests import Running
@@ -66,6 +66,10 @@ class Agent:
         owned = (caretaker for caretaker, _ in self._tasks.values() if controller(caretaker.pod) == uid)
         return next((caretaker.guest for caretaker in owned if caretaker.guest), None)
 
+    def running(self) -> list[Running]:
+        """All guests."""
+        return [caretaker.guest for caretaker, _ in self._tasks.values() if caretaker.guest]
+
     async def close(self) -> None:
         """Leave the guests to themselves."""
         tasks = [task for _, task in self._tasks.values()]
@@ -117,6 +121,7 @@ async def run(kube: Kube, identity: str, settings: AgentSettings) -> None:
             parts.create_task(vmis.run(), name="vmis")
             parts.create_task(coming.run(), name="vmis that come")
             parts.create_task(recorder.run(), name="events")
+            parts.create_task(domainstats.show(settings.node_name, agent.running), name="figures")
             parts.create_task(heartbeat.beat(kube, settings.node_name), name="node")
             if settings.port:
                 parts.create_task(listen(agent, credentials, ways.inbox, settings.port), name="server")

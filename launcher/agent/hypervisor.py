@@ -34,6 +34,13 @@ EVENTS = (
     libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
     libvirt.VIR_DOMAIN_EVENT_ID_MEMORY_DEVICE_SIZE_CHANGE,
 )
+USAGE = (
+    libvirt.VIR_DOMAIN_STATS_CPU_TOTAL
+    | libvirt.VIR_DOMAIN_STATS_BALLOON
+    | libvirt.VIR_DOMAIN_STATS_VCPU
+    | libvirt.VIR_DOMAIN_STATS_INTERFACE
+    | libvirt.VIR_DOMAIN_STATS_BLOCK
+)
 GUEST_INFO = libvirt.VIR_DOMAIN_GUEST_INFO_OS | libvirt.VIR_DOMAIN_GUEST_INFO_HOSTNAME
 NO_XML = frozenset({libvirt.VIR_ERR_XML_ERROR, libvirt.VIR_ERR_XML_DETAIL, libvirt.VIR_ERR_CONFIG_UNSUPPORTED})
 
@@ -207,6 +214,17 @@ def ask_guest(domain: libvirt.virDomain) -> Guest:
     said: dict[str, Any] = domain.guestInfo(GUEST_INFO)
     nics = domain.interfaceAddresses(libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT)
     return guest_facts(said, nics)
+
+
+def usage(domain: libvirt.virDomain) -> dict[str, Any]:
+    """What the domain uses, by libvirt's names, but a disk by its volume's; for `control`. What would wait is left out.
+
+    https://libvirt.org/html/libvirt-libvirt-domain.html#virConnectGetAllDomainStats
+    """
+    nowait = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+    stats: dict[str, Any] = domain.connect().domainListGetStats([domain], USAGE, nowait)[0][1]
+    volumes = {target: alias for alias, target in read(domain).disks.items()}
+    return {key: volumes.get(value, value) if key.startswith("block.") else value for key, value in stats.items()}
 
 
 @functools.cache

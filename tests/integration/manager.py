@@ -27,13 +27,14 @@ SOON = 90.0  # seconds, on a machine that does much else
 class Manager:
     """One process of `python -m controllers`."""
 
-    def __init__(self, account: ApiServer, folder: Path, identity: str) -> None:
+    def __init__(self, account: ApiServer, folder: Path, identity: str, *options: str) -> None:
         self.log = folder / f"{identity}.log"
         self.probes, self.metrics_port = free_ports(2)
         kubeconfig = write_kubeconfig(folder / f"{identity}.kubeconfig", account.url, account.ca, account.token)
         self._command = [
             *(sys.executable, "-m", "controllers", "--kubeconfig", str(kubeconfig), "--identity", identity),
             *("--probe-port", str(self.probes), "--metrics-port", str(self.metrics_port), "--use-emulation"),
+            *options,
         ]
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from hostler.api import launcher
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
@@ -166,6 +167,20 @@ def vmi_spec() -> Raw:
     }
 
 
+USED = {
+    "cpu_usage_seconds_total": {},
+    "memory_resident_bytes": {},
+    "memory_domain_bytes": {},
+    "vcpu_seconds_total": {"id": "0", "state": "running"},
+    "network_transmit_bytes_total": {"interface": "tap0"},
+}
+
+
+async def scraped(name: str, labels: dict[str, str]) -> float | None:
+    """As Prometheus would, in another thread."""
+    return await asyncio.to_thread(REGISTRY.get_sample_value, name, labels)
+
+
 def runs(vmi: Raw) -> bool:
     return bool(vmi.get("status", {}).get("phase") == "Running")
 
@@ -206,6 +221,10 @@ async def test_a_guest_runs_and_is_left_alone_by_the_next_agent(host: Host, host
         await asyncio.sleep(QUIET)
         assert host.qemu == qemu
         await told(hostler)
+        labels = {"node": NODE, "namespace": host.namespace, "name": "web"}
+        used = {name: await scraped(f"kubevirt_vmi_{name}", labels | more) for name, more in USED.items()}
+        assert used.pop("network_transmit_bytes_total") is not None, "it has no system that would send"
+        assert all(value is not None and value > 0 for value in used.values()), used
     assert (await host.now())["metadata"]["resourceVersion"] == vmi["metadata"]["resourceVersion"]
 
 

@@ -27,5 +27,5 @@ seccompProfile: {type: RuntimeDefault}
 
 {{- define "hostler.dataVolumes" -}}
 {{- /* ours, or those of a CDI that is installed */ -}}
-{{ or .Values.disks.enabled (.Capabilities.APIVersions.Has "cdi.kubevirt.io/v1beta1/DataVolume") }}
+{{ or (and .Values.launcher.enabled .Values.disks.enabled) (.Capabilities.APIVersions.Has "cdi.kubevirt.io/v1beta1/DataVolume") }}
 {{- end }}
