@@ -39,11 +39,11 @@ class Place:
     def ended(self) -> list[VMI]:
         return [vmi for vmi in self.vmis if members.finished(vmi) and not members.dying(vmi)]
 
-    @property
+    @cached_property
     def new(self) -> VMI | None:
         return next((vmi for vmi in self.alive if self.is_new(vmi)), None)
 
-    @property
+    @cached_property
     def old(self) -> VMI | None:
         return next((vmi for vmi in self.alive if not self.is_new(vmi)), None)
 

@@ -45,10 +45,10 @@ def ready(vmi: VMI) -> bool:
 
 def available_in(vmi: VMI, min_ready: int | None, now: datetime) -> float | None:
     """Seconds until the guest has been Ready for long enough, 0 if it has; None if it is not Ready."""
-    since = ready_since(vmi)
-    if since is None or not alive(vmi):
+    if not alive(vmi) or not ready(vmi):
         return None
-    return max(0.0, (min_ready or 0) - (now - since).total_seconds()) if min_ready else 0.0
+    since = ready_since(vmi) if min_ready else None
+    return max(0.0, (min_ready or 0) - (now - since).total_seconds()) if since else 0.0
 
 
 def available(vmi: VMI, min_ready: int | None, now: datetime) -> bool:
@@ -57,6 +57,8 @@ def available(vmi: VMI, min_ready: int | None, now: datetime) -> bool:
 
 def next_available(vmis: Iterable[VMI], min_ready: int | None, now: datetime) -> float | None:
     """Seconds until one more of them is available by the clock alone."""
+    if not min_ready:
+        return None
     return min((left for vmi in vmis if (left := available_in(vmi, min_ready, now))), default=None)
 
 
@@ -94,9 +96,11 @@ def membership(
     owner: Resource, selector: LabelSelector, owned: Iterable[R], orphans: Iterable[R]
 ) -> tuple[list[R], tuple[Patch, ...]]:
     """Who belongs to an owner and is not being deleted, and the patches that take in and let go."""
-    own = [each for each in owned if not dying(each)]
-    members = [each for each in own if selectors.matches(selector, each.metadata.labels)]
-    strangers = [each for each in own if not selectors.matches(selector, each.metadata.labels)]
+    members: list[R] = []
+    strangers: list[R] = []
+    for each in owned:
+        if not dying(each):
+            (members if selectors.matches(selector, each.metadata.labels) else strangers).append(each)
     found = [each for each in orphans if not dying(each) and selectors.matches(selector, each.metadata.labels)]
     moves = (*(release(owner, each) for each in strangers), *(adopt(owner, each) for each in found))
     return members + found, moves

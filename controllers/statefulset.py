@@ -44,14 +44,21 @@ class Seen:
 def look(store: Store, stateful_set: StatefulSet) -> Seen:
     namespace, uid = stateful_set.metadata.namespace, stateful_set.metadata.uid
     owned = tuple(store.owned(VMI, uid))
+    pages, taken = tuple(store.owned(ControllerRevision, uid)), store.names(ControllerRevision, namespace)
+    return Seen(owned, tuple(store.orphans(VMI, namespace)), pages, disks_of(store, stateful_set, owned), taken)
+
+
+def disks_of(store: Store, stateful_set: StatefulSet, owned: Iterable[VMI]) -> Disks:
+    """Those of the ordinals that there are, or are to be."""
+    if not identity.disk_names(stateful_set):
+        return Disks()
+    namespace = stateful_set.metadata.namespace
     found = {each for vmi in owned if (each := identity.ordinal(stateful_set, vmi)) is not None}
     wanted = [name for each in {*found, *identity.numbers(stateful_set)} for name in claims.names(stateful_set, each)]
-    disks = Disks(
+    return Disks(
         {name: claim for name in wanted if (claim := store.get(PersistentVolumeClaim, (namespace, name)))},
         {name: volume for name in wanted if (volume := store.get(DataVolume, (namespace, name)))},
     )
-    pages = tuple(store.owned(ControllerRevision, uid))
-    return Seen(owned, tuple(store.orphans(VMI, namespace)), pages, disks, store.names(ControllerRevision, namespace))
 
 
 def who_might_adopt(changed: Resource, store: Store) -> Iterable[Key]:

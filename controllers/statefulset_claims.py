@@ -26,6 +26,7 @@ class Disks:
 
 
 def names(stateful_set: StatefulSet, number: int) -> list[str]:
+    """Of the disks of one ordinal."""
     return [identity.claim(disk, stateful_set, number) for disk in identity.disk_names(stateful_set)]
 
 

@@ -59,9 +59,8 @@ def others(changed: Resource, store: Store) -> Iterable[Key]:
         if store.get(VirtualMachine, (namespace, name)):
             yield namespace, name
     elif isinstance(changed, PersistentVolumeClaim | DataVolume):
-        for vm in store.within(VirtualMachine, namespace):
-            if name in vm_disks.names(vm):
-                yield namespace, vm.metadata.name
+        for vm in store.using(VirtualMachine, vm_disks.names, namespace, name):
+            yield namespace, vm.metadata.name
 
 
 def plan(vm: VirtualMachine, seen: Seen, now: datetime, *, disks: bool = True) -> Plan:

@@ -86,7 +86,7 @@ def controller(settings: ManagerSettings) -> Controller[VirtualMachineInstance, 
 
 def look(store: Store, vmi: VirtualMachineInstance) -> Seen:
     namespace = vmi.metadata.namespace
-    names = dict.fromkeys(filter(None, map(claim_name, vmi.spec.volumes)))
+    names = dict.fromkeys(claim_names(vmi))
     claims = {name: claim for name in names if (claim := store.get(PersistentVolumeClaim, (namespace, name)))}
     volumes = (store.get(DataVolume, (namespace, name)) for name in names)
     filling = tuple(each for each in volumes if each and each.phase != cdi.SUCCEEDED)
@@ -100,9 +100,13 @@ def concerned(changed: Resource, store: Store) -> Iterable[Key]:
     if isinstance(changed, Pod) and changed.metadata.labels.get(launcher.APP_LABEL) == launcher.ATTACHMENT:
         yield namespace, changed.metadata.annotations.get(launcher.DOMAIN, "")
     if isinstance(changed, PersistentVolumeClaim | DataVolume):
-        for vmi in store.within(VirtualMachineInstance, namespace):
+        for vmi in store.using(VirtualMachineInstance, claim_names, namespace, name):
             if name in map(claim_name, waits_for(vmi)):
                 yield namespace, vmi.metadata.name
+
+
+def claim_names(vmi: VirtualMachineInstance) -> Iterable[str]:
+    return filter(None, map(claim_name, vmi.spec.volumes))
 
 
 def waits_for(vmi: VirtualMachineInstance) -> Iterable[Volume]:

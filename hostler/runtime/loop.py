@@ -44,6 +44,7 @@ class Loop:
         self._applier = applier
         self._clock = clock
         self._seconds = metrics.RECONCILE.labels(controller.name)
+        self._costs: dict[Key, float] = {}  # processor seconds that the plan of a visit took
         store.subscribe(self._heard)
         if pause is not None:
             pause.on_resume(self._resume)
@@ -61,7 +62,7 @@ class Loop:
                 with self._seconds.time():
                     await self._visit(key)
             finally:
-                self.queue.done(key)
+                self.queue.done(key, self._costs.pop(key, 0.0))
 
     async def _visit(self, key: Key) -> None:
         parent = self._store.get(self.controller.parent, key)
@@ -90,13 +91,15 @@ class Loop:
             self._after(key, plan, outcome)
 
     async def _reconcile(self, parent: Resource) -> tuple[Plan, Outcome]:
-        now = self._clock()
+        now, key = self._clock(), (parent.metadata.namespace, parent.metadata.name)
+        began = time.thread_time()
         try:
             plan = self.controller.plan(parent, self.controller.look(self._store, parent), now)
         except Terminal as error:
             # no use to try again before the object changes
             plan = self.controller.failed(parent, Plan(), Failure(None, error), now)
-            log.warning("refused", extra=self._fields((parent.metadata.namespace, parent.metadata.name), error))
+            log.warning("refused", extra=self._fields(key, error))
+        self._costs[key] = time.thread_time() - began
         return plan, await self._applier.apply(self.controller, parent, plan, now)
 
     def _after(self, key: Key, plan: Plan, outcome: Outcome) -> None:

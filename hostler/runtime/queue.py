@@ -9,12 +9,13 @@ from hostler.runtime import metrics
 K = TypeVar("K")
 
 FIRST, LONGEST = 0.5, 120.0  # seconds before the first new try after an error, and before the tenth
+SHARE = 0.1  # of the time, that visits to one paced key may take: large sets are visited less often
 
 
 class WorkQueue(Generic[K]):
     """A key added twice is visited once; a key added during its visit is visited again after it.
 
-    `pace` seconds at least lie between two visits to one key, however often it is added.
+    `pace` seconds at least lie between two visits to one key, however often it is added; more after a costly visit.
     """
 
     def __init__(self, name: str, pace: float = 0.0) -> None:
@@ -25,7 +26,7 @@ class WorkQueue(Generic[K]):
         self._busy: dict[K, bool] = {}  # being visited -> added meanwhile
         self._later: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
-        self._visited: dict[K, float] = {}  # when the last visit ended; only with a pace
+        self._rested: dict[K, float] = {}  # when it may be visited again; only with a pace
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -41,7 +42,7 @@ class WorkQueue(Generic[K]):
         now = asyncio.get_running_loop().time()
         when = now + after
         if paced:
-            when = max(when, self._visited.get(key, 0.0) + self._pace)
+            when = max(when, self._rested.get(key, 0.0))
         if when > now or busy:
             self._schedule(key, when)
         else:
@@ -67,17 +68,18 @@ class WorkQueue(Generic[K]):
         self._busy[key] = False
         return key
 
-    def done(self, key: K) -> None:
+    def done(self, key: K, cost: float = 0.0) -> None:
+        """The visit is over; it kept the processor busy for `cost` seconds."""
         again = self._busy.pop(key)
         if self._pace:
-            self._visited[key] = asyncio.get_running_loop().time()
+            self._rested[key] = asyncio.get_running_loop().time() + max(self._pace, cost / SHARE)
         if again:
             self.add(key)
 
     def drop(self, key: K) -> None:
         """The object is gone: keep nothing of it."""
         self._failures.pop(key, None)
-        self._visited.pop(key, None)
+        self._rested.pop(key, None)
         if timer := self._later.pop(key, None):
             timer.cancel()
 

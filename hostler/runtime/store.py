@@ -19,8 +19,10 @@ from hostler.runtime.protocol import Kind, Raw
 
 Key = tuple[str, str]  # namespace, name
 R = TypeVar("R", bound=Resource)
+G = TypeVar("G")
 K = TypeVar("K")
 Listener = Callable[[Kind, Resource | None, Resource | None], None]  # kind, before, after
+Names = Callable[[R], Iterable[str]]  # of what an object uses
 
 TOMBSTONES = 20_000  # how many UIDs of the dead are kept, at most,
 BURIED = 600.0  # and for how many seconds: no answer or watch event comes later than that
@@ -36,6 +38,15 @@ class Shelf:
         self.owned: dict[str, dict[Key, None]] = {}  # controlling owner's UID -> keys, oldest first
         self.orphans: dict[str, dict[Key, None]] = {}  # namespace -> keys of objects without one
         self.names: dict[str, dict[str, None]] = {}  # namespace -> names
+        self.users: dict[Names[Any], dict[Key, dict[Key, None]]] = {}  # by what was asked: used -> its users
+
+    def using(self, names: Names[Any], used: Key) -> Iterable[Key]:
+        """Indexed from the first question on."""
+        if names not in self.users:
+            self.users[names] = {}
+            for key, obj in self.objects.items():
+                self._enter(names, key, obj)
+        return self.users[names].get(used, ())
 
     def put(self, key: Key, new: Resource | None) -> Resource | None:
         """Replace or remove; the object that was there."""
@@ -43,19 +54,28 @@ class Shelf:
         if old is not None:
             discard(*self._family(key, old), key)
             discard(self.names, key[0], key[1])
+            for names, users in self.users.items():
+                for name in dict.fromkeys(names(old)):
+                    discard(users, (key[0], name), key)
         if new is not None:
             self.objects[key] = new
             index, group = self._family(key, new)
             index.setdefault(group, {})[key] = None
             self.names.setdefault(key[0], {})[key[1]] = None
+            for names in self.users:
+                self._enter(names, key, new)
         return old
+
+    def _enter(self, names: Names[Any], key: Key, obj: Resource) -> None:
+        for name in names(obj):
+            self.users[names].setdefault((key[0], name), {})[key] = None
 
     def _family(self, key: Key, obj: Resource) -> tuple[dict[str, dict[Key, None]], str]:
         owner = obj.metadata.controller
         return (self.owned, owner.uid) if owner else (self.orphans, key[0])
 
 
-def discard(index: dict[str, dict[K, None]], group: str, member: K) -> None:
+def discard(index: dict[G, dict[K, None]], group: G, member: K) -> None:
     """Take a member out of its group, and an empty group out of the index."""
     members = index[group]
     del members[member]
@@ -101,6 +121,11 @@ class Store:
         """The objects of a namespace that nobody controls."""
         shelf = self._shelf(kind)
         return [shelf.objects[key] for key in shelf.orphans.get(namespace, ())]  # type: ignore[misc]
+
+    def using(self, kind: type[R], names: Names[R], namespace: str, name: str) -> list[R]:
+        """The objects of a namespace of which `names`, a function that always is the same, yields this name."""
+        shelf = self._shelf(kind)
+        return [shelf.objects[key] for key in shelf.using(names, (namespace, name))]  # type: ignore[misc]
 
     def observe(self, kind: Kind, raw: Raw) -> None:
         """Take in an object as it is, or was: the newest wins, and the dead stay dead."""

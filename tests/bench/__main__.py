@@ -1,9 +1,10 @@
-"""python -m tests.bench [boot] [fencing] [memory] [migration] [scale] [--members N] [--rounds N] [--moves N]"""
+"""python -m tests.bench [boot] [fencing] [memory] [migration] [scale] [--kind NAME] [--members N] ..."""
 
 import argparse
 import sys
 
 from tests.bench import boot, fencing, memory, migration, scale
+from tests.bench.kinds import LOADS
 
 BENCHMARKS = {
     "boot": boot.run,
@@ -17,7 +18,12 @@ BENCHMARKS = {
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Benchmarks of Hostler.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all when none is named")
-    parser.add_argument("--members", type=int, default=1000, help="scale: VMIs in the set (default 1000)")
+    parser.add_argument("--members", type=int, default=1000, help="scale: members of a set (default 1000)")
+    parser.add_argument(
+        "--kind", action="append", choices=[each.name for each in LOADS], help="scale: only these kinds"
+    )
+    parser.add_argument("--single", action="store_true", help="scale: not with twice as many, too")
+    parser.add_argument("--idle", type=int, default=20, help="scale: seconds of looking on while nothing changes")
     parser.add_argument("--rounds", type=int, default=5, help="boot: starts of each kind (default 5)")
     parser.add_argument("--fences", type=int, default=1, help="fencing: losses of each kind (default 1)")
     parser.add_argument("--moves", type=int, default=100, help="migration: moves back and forth (default 100)")

@@ -25,6 +25,12 @@ def write(name: str, result: dict[str, Any]) -> Path:
     return path
 
 
+def read(name: str) -> dict[str, Any]:
+    """What was kept last; {} if nothing was."""
+    path = RESULTS / f"{name}.json"
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
 def table(title: str, head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
     """Plain text: columns as wide as they need, numbers to the right."""
     cells = [head, *[tuple(_text(value) for value in row) for row in rows]]

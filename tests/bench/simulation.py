@@ -1,13 +1,13 @@
-"""A control plane with simulated nodes, the manager, and the stand-in for the node agents."""
+"""A control plane with simulated nodes, the stand-in for the node agents, and managers as they are needed."""
 
 import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cluster import programs
 from tests.bench.kubectl import Kubectl
+from tests.bench.manager import Manager
 
 ROOT = Path(__file__).parents[2]
 NAME = "bench"
@@ -24,9 +25,22 @@ NAMESPACE = "bench"
 
 @dataclass(frozen=True)
 class Simulation:
+    """A control plane, its nodes and their agents."""
+
     kubectl: Kubectl
-    manager: int  # pid
     kubeconfig: str
+    logs: Path
+
+    @contextlib.contextmanager
+    def manager(self) -> Iterator[Manager]:
+        """A fresh one, so that its memory and CPU are of one load only."""
+        port = _free_port()
+        command = [sys.executable, "-m", "controllers", "--kubeconfig", self.kubeconfig, "--namespace", NAMESPACE]
+        command += ["--metrics-port", str(port), "--probe-port", "0"]
+        with _process("manager", command, self.logs) as pid:
+            manager = Manager(pid, port)
+            manager.await_leading()
+            yield manager
 
 
 @contextlib.contextmanager
@@ -46,10 +60,7 @@ def simulation(folder: Path | None = None) -> Iterator[Simulation]:
         standin = [sys.executable, "-m", "tests.bench.standin", "--kubeconfig", kubeconfig]
         stack.enter_context(_process("standin", standin, logs))
         _nodes(kubectl)
-        manager = [sys.executable, "-m", "controllers", "--kubeconfig", kubeconfig, "--namespace", NAMESPACE]
-        pid = stack.enter_context(_process("manager", manager, logs))
-        time.sleep(5)  # it leads, and what start-up costs is not counted
-        yield Simulation(kubectl, pid, kubeconfig)
+        yield Simulation(kubectl, kubeconfig, logs)
 
 
 @contextlib.contextmanager
@@ -88,6 +99,12 @@ def _process(name: str, command: list[str], logs: Path) -> Iterator[int]:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _nodes(kubectl: Kubectl) -> None:

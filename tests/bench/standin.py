@@ -1,10 +1,13 @@
 """Stands in for the node agents of simulated nodes: once a launcher pod runs, its VMI does too. One write a VMI.
 
+A guest with the annotation ENDS powers off a second later, and its pod ends well.
+
 python -m tests.bench.standin --kubeconfig FILE
 """
 
 import argparse
 import asyncio
+import json
 from datetime import UTC, datetime
 
 from hostler.api import launcher
@@ -15,6 +18,8 @@ from hostler.runtime.kube import Kind, Kube, Raw, connect
 from hostler.runtime.reflector import Reflector
 
 WRITERS = 16
+ENDS = "bench.hostler.io/ends"
+LIFE = 1.0  # seconds
 
 
 class Agents:
@@ -22,6 +27,7 @@ class Agents:
 
     def __init__(self) -> None:
         self.queue: asyncio.Queue[Raw] = asyncio.Queue()
+        self.ended: asyncio.Queue[Raw] = asyncio.Queue()
         self._seen: set[str] = set()
 
     def observe(self, kind: Kind, raw: Raw) -> None:
@@ -45,6 +51,25 @@ async def report(kube: Kube, agents: Agents) -> None:
             await kube.patch(VirtualMachineInstance, pod["metadata"]["namespace"], name, running(pod))
         except ApiError:
             continue  # the VMI went away meanwhile
+        if ENDS in pod["metadata"]["annotations"]:
+            asyncio.get_running_loop().call_later(LIFE, agents.ended.put_nowait, pod)
+
+
+async def end(kube: Kube, agents: Agents) -> None:
+    while True:
+        meta = (await agents.ended.get())["metadata"]
+        try:
+            await kube.patch(Pod, meta["namespace"], meta["name"], ended(), "status")
+        except ApiError:
+            continue
+
+
+def ended() -> Raw:
+    """The patch with which a kubelet reports a pod whose guest powered off."""
+    said = json.dumps({"reason": "GuestShutdown", "message": "the guest powered off", "exitCode": 0})
+    over = {"exitCode": 0, "reason": "Completed", "message": said}
+    compute = {"name": launcher.COMPUTE, "ready": False, "state": {"running": None, "terminated": over}}
+    return {"status": {"phase": "Succeeded", "containerStatuses": [compute]}}
 
 
 def running(pod: Raw) -> Raw:
@@ -70,7 +95,8 @@ async def main() -> None:
     kube = await connect(parser.parse_args().kubeconfig, "bench-standin")
     agents = Agents()
     reflector = Reflector(kube, Pod, agents, labels=f"{launcher.APP_LABEL}={launcher.APP_VALUE}")
-    await asyncio.gather(reflector.run(), *[report(kube, agents) for _ in range(WRITERS)])
+    writers = [write(kube, agents) for _ in range(WRITERS) for write in (report, end)]
+    await asyncio.gather(reflector.run(), *writers)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Changes become visits, visits become writes, errors become pauses."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -119,6 +120,26 @@ async def test_other_kinds_concern_whom_the_controller_says(bench: Fixture) -> N
         await bench.visited(1)
         bench.see(claim())
         await bench.visited(2)
+
+
+async def test_a_plan_that_takes_long_is_made_less_often(bench: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a pace, what a plan has cost is told to the queue."""
+    bench.controller = replace(bench.controller, pace=0.001)
+
+    def slow() -> Plan:
+        end = time.thread_time() + 0.02
+        while time.thread_time() < end:
+            pass
+        return Plan()
+
+    bench.decide = slow
+    told: list[float] = []
+    monkeypatch.setattr(queues.WorkQueue, "done", lambda _queue, _key, cost: told.append(cost))
+    async with bench.running():
+        bench.see(vmi("a"))
+        await bench.visited(1)
+        await asyncio.sleep(0)
+    assert [round(cost, 2) for cost in told] == [pytest.approx(0.02, abs=0.01)]
 
 
 async def test_a_parent_that_is_gone_is_not_visited(bench: Fixture) -> None:

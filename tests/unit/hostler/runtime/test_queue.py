@@ -78,6 +78,16 @@ async def test_retries_come_later_and_later(queue: WorkQueue[str]) -> None:
     assert queue.retry("a") <= FIRST * 1.25
 
 
+async def test_a_costly_visit_is_followed_by_a_longer_pause() -> None:
+    queue: WorkQueue[str] = WorkQueue("paced", pace=0.01)
+    queue.add("a")
+    await queue.get()
+    queue.done("a", cost=0.02)
+    queue.add("a")
+    assert await taken(queue, 0.1) == []
+    assert await taken(queue, 0.2) == ["a"]
+
+
 async def test_pace_spreads_visits() -> None:
     queue: WorkQueue[str] = WorkQueue("paced", pace=0.1)
     queue.add("a")

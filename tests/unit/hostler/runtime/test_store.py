@@ -123,3 +123,22 @@ def test_equal_specs_are_one() -> None:
     store.observe(VirtualMachineInstance, vmi("a", 9, memory="3Gi"))
     assert store.get(VirtualMachineInstance, (NS, "a")).spec.domain.memory.guest == "3Gi"  # type: ignore[union-attr]
     assert b.spec.domain.memory.guest == "1Gi"  # type: ignore[union-attr]
+
+
+def nodes(pod: Pod) -> tuple[str, ...]:
+    """What the index below goes by: the labels' values."""
+    return tuple(pod.metadata.labels.values())
+
+
+def test_found_by_what_they_use() -> None:
+    store = store_of(pod("a", 1, labels={"on": "n1"}), pod("b", 2, labels={"on": "n2", "was": "n2"}))
+
+    def users(name: str) -> list[str]:
+        return [each.metadata.name for each in store.using(Pod, nodes, NS, name)]
+
+    assert (users("n1"), users("n2"), users("n3")) == (["a"], ["b"], [])
+    store.observe(Pod, pod("c", 3, labels={"on": "n1"}))
+    store.observe(Pod, pod("a", 4, labels={"on": "n3"}))
+    store.observe(Pod, pod("e", 5, namespace="other", labels={"on": "n1"}))
+    store.forget(Pod, pod("b", 6))
+    assert (users("n1"), users("n2"), users("n3")) == (["c"], [], ["a"])
