@@ -11,8 +11,9 @@ from controllers.vm_status import run_strategy
 from hostler.api.core import NodeSelectorRequirement
 from hostler.api.kubevirt import pool as api
 from hostler.api.kubevirt.pool import VirtualMachinePool, VirtualMachinePoolSelectionPolicy, VirtualMachinePoolSelectors
-from hostler.api.kubevirt.vm import VirtualMachine, VirtualMachineCondition
+from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
+from hostler.api.meta import Condition
 from hostler.runtime import conditions, names, selectors
 
 FAILURES = 3  # failed starts in a row after which a VM is replaced,
@@ -187,7 +188,7 @@ def failing_in(crew: Crew, vm: VirtualMachine) -> float | None:
     return max(0.0, patience - (crew.now - conditions.parse(known.last_transition_time)).total_seconds())
 
 
-def unready(vm: VirtualMachine) -> VirtualMachineCondition | None:
+def unready(vm: VirtualMachine) -> Condition | None:
     found = vm.status.conditions if vm.status else ()
     return next((each for each in found if each.type == "Ready" and each.status == "False"), None)
 

@@ -3,7 +3,8 @@
 from controllers import pool_rollout as rollout
 from controllers.pool_choice import Crew, replicas
 from controllers.pool_rollout import Update
-from hostler.api.kubevirt.pool import VirtualMachinePool, VirtualMachinePoolCondition
+from hostler.api.kubevirt.pool import VirtualMachinePool
+from hostler.api.meta import ProbedCondition
 from hostler.runtime import conditions, selectors
 from hostler.runtime.conditions import Condition
 from hostler.runtime.plan import Event
@@ -57,7 +58,7 @@ def trouble(update: Update) -> str:
     return f"{named} not Ready within {time} seconds with revision {update.book.name}"
 
 
-def said(pool: VirtualMachinePool, kind: str) -> VirtualMachinePoolCondition | None:
+def said(pool: VirtualMachinePool, kind: str) -> ProbedCondition | None:
     found = pool.status.conditions if pool.status else ()
     return next((each for each in found if each.type == kind), None)
 

@@ -8,7 +8,18 @@ from typing import Annotated
 from pydantic import Field
 
 from hostler.api.kubevirt.vmi import VirtualMachineInstanceTemplateSpec
-from hostler.api.meta import Int32, Int64, LabelSelector, Model, NullableTime, ObjectMeta, Resource, keyed_by, one_of
+from hostler.api.meta import (
+    Int32,
+    Int64,
+    LabelSelector,
+    Model,
+    NullableTime,
+    ObjectMeta,
+    ProbedCondition,
+    Resource,
+    keyed_by,
+    one_of,
+)
 
 GROUP = "hostler.io/v1alpha1"
 TRACKING = "hostler.io/job-tracking"  # finalizer on a VMI that its job has not counted yet
@@ -100,15 +111,6 @@ class VirtualMachineJobSpec(Model):
     ttl_seconds_after_finished: Int32 | None = None
 
 
-class VirtualMachineJobCondition(Model):
-    status: str
-    type: str
-    last_probe_time: NullableTime = None
-    last_transition_time: NullableTime = None
-    message: str | None = None
-    reason: str | None = None
-
-
 class UncountedTerminated(Model):
     """UIDs of guests that have ended and are not in the counters yet."""
 
@@ -136,7 +138,7 @@ class VirtualMachineJobStatus(Model):
     active: Int32 | None = None
     completed_indexes: str | None = None
     completion_time: NullableTime = None
-    conditions: tuple[VirtualMachineJobCondition, ...] = ()
+    conditions: tuple[ProbedCondition, ...] = ()
     failed: Int32 | None = None
     failed_indexes: str | None = None
     printable: Printable | None = None

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from hostler.api.meta import Int32, Int64, LabelSelector, Model, NullableTime, Resource, Time, one_of
+from hostler.api.meta import Condition, Int32, Int64, LabelSelector, Model, Resource, Time, one_of
 
 GROUP = "hostler.io/v1alpha1"
 SCHEDULED = "hostler.io/scheduled"  # annotation on a target: the transition that changed it last
@@ -55,16 +55,8 @@ class LastTransition(Model):
     time: Time
 
 
-class ScheduleCondition(Model):
-    status: str
-    type: str
-    last_transition_time: NullableTime = None
-    message: str | None = None
-    reason: str | None = None
-
-
 class VirtualMachineScheduleStatus(Model):
-    conditions: tuple[ScheduleCondition, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     last_transition: LastTransition | None = None
     next_transition: NextTransition | None = None
     observed_generation: Int64 | None = None

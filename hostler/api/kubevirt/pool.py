@@ -2,7 +2,16 @@
 
 from hostler.api.core import NodeSelectorRequirement
 from hostler.api.kubevirt.vm import VirtualMachineSpec
-from hostler.api.meta import Int32, Int64, IntOrString, LabelSelector, Model, NullableTime, ObjectMeta, Resource
+from hostler.api.meta import (
+    Int32,
+    Int64,
+    IntOrString,
+    LabelSelector,
+    Model,
+    ObjectMeta,
+    ProbedCondition,
+    Resource,
+)
 
 REVISION = "kubevirt.io/vm-pool-revision-name"  # label of a VM and its instance: the state of the template they are of
 FINALIZER = (
@@ -97,17 +106,8 @@ class VirtualMachinePoolSpec(Model):
     update_strategy: VirtualMachinePoolUpdateStrategy | None = None
 
 
-class VirtualMachinePoolCondition(Model):
-    status: str
-    type: str
-    last_probe_time: NullableTime = None
-    last_transition_time: NullableTime = None
-    message: str | None = None
-    reason: str | None = None
-
-
 class VirtualMachinePoolStatus(Model):
-    conditions: tuple[VirtualMachinePoolCondition, ...] = ()
+    conditions: tuple[ProbedCondition, ...] = ()
     label_selector: str | None = None
     observed_generation: Int64 | None = None  # ours: what conditions and counts are about
     ready_replicas: Int32 | None = None
