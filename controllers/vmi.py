@@ -332,8 +332,8 @@ def delete(pods: Iterable[Pod], grace: int | None = None) -> tuple[Delete, ...]:
 
 def sooner(pod: Pod, grace: int | None) -> int | None:
     """Seconds that a pod has to end, when that is less than it has now; never 0: that would not wait for its end."""
-    given = pod.metadata.deletion_grace_period_seconds
-    if given is None and (own := pod.spec.termination_grace_period_seconds) is not None:
+    given, own = pod.metadata.deletion_grace_period_seconds, pod.spec.termination_grace_period_seconds
+    if own is not None and given in (None, own):  # nobody has hurried it yet
         given = own - launcher_pod.KUBELET_GRACE
     wanted = max(grace, 1) if grace is not None else None
     return wanted if wanted is not None and given is not None and wanted < given else None

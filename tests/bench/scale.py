@@ -22,7 +22,6 @@ from tests.bench.manager import Manager, Sample
 from tests.bench.simulation import NAMESPACE, NODES, Simulation, requests, simulation
 
 KUBEVIRT = {"seconds": 70.0, "cpu_seconds": 26.0, "peak_mib": 261.0}  # up, 1000 members of a replica set
-LIMIT = 500  # seconds for either way
 LINEAR = ("seconds", "cpu_seconds")  # what is to be at most 2.2 times as much for twice as many
 VMIS = "virtualmachineinstances"
 Result = dict[str, Any]
@@ -53,7 +52,7 @@ def keep(load: Load, result: Result) -> None:
 
 def measure(world: Simulation, load: Load, options: argparse.Namespace) -> Result:
     base, double = load.unit * ceil(options.members * load.share / load.unit), not options.single
-    runs = [one_run(world, load, size, options.idle) for size in ((base, 2 * base) if double else (base,))]
+    runs = [one_run(world, load, size, options) for size in ((base, 2 * base) if double else (base,))]
     result: Result = {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "note": load.note, "runs": runs}
     if double:
         result["ratios"] = {
@@ -63,15 +62,16 @@ def measure(world: Simulation, load: Load, options: argparse.Namespace) -> Resul
     return result
 
 
-def one_run(world: Simulation, load: Load, members: int, idle: int) -> Result:
+def one_run(world: Simulation, load: Load, members: int, options: argparse.Namespace) -> Result:
     before = load.before(members)
     if before:
         world.kubectl.apply(*before, namespace=NAMESPACE)
     try:
         with world.manager() as manager:
-            trial, empty = Trial(world.kubectl, manager, load, members), process.resident_mib(manager.pid)
+            trial = Trial(world.kubectl, manager, load, members, options.limit)
+            empty = process.resident_mib(manager.pid)
             up = trial.way(load.up, members)
-            full, still = process.resident_mib(manager.pid), look_on(manager, idle)
+            full, still = process.resident_mib(manager.pid), look_on(manager, options.idle)
             down = trial.way(load.down, 0)
             peak = process.peak_mib(manager.pid)
     finally:
@@ -88,6 +88,7 @@ class Trial:
     manager: Manager
     load: Load
     members: int
+    limit: float  # seconds for either way
 
     def way(self, ask: Ask, target: int) -> Result:
         """Up to all members, or down to none."""
@@ -110,11 +111,11 @@ class Trial:
 
     def await_members(self, target: int, start: float) -> float:
         """Seconds until as many are there as the objects' statuses say, or none is left."""
-        while time.monotonic() - start < LIMIT:
+        while time.monotonic() - start < self.limit:
             if self.reached(target):
                 return time.monotonic() - start
             time.sleep(0.5)
-        raise RuntimeError(f"{self.load.name}: {target} members not reached in {LIMIT} s")
+        raise RuntimeError(f"{self.load.name}: {target} members not reached in {self.limit} s")
 
     def reached(self, target: int) -> bool:
         objects = self.kubectl.json("get", "-n", NAMESPACE, self.load.resource)["items"]

@@ -351,6 +351,7 @@ def test_after_the_hand_over_the_old_pod_is_of_no_interest() -> None:
     [
         pytest.param(45, None, 30, None, id="as it was made"),
         pytest.param(45, None, 0, 1, id="at once, but not forgotten before its end"),
+        pytest.param(45, 45, 30, None, id="it ends, as it was made: not told a second time"),
         pytest.param(45, 45, 5, 5, id="it ends, but not soon enough"),
         pytest.param(45, 1, 1, None, id="it ends soon already"),
         pytest.param(None, None, 5, None, id="a pod that says nothing"),
