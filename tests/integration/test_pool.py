@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +21,7 @@ from hostler.runtime.kube import Api, connect
 from hostler.runtime.plan import owner_reference
 from hostler.runtime.protocol import Raw
 from tests.integration.apiserver import ApiServer, write_kubeconfig
-from tests.integration.manager import Manager, Place
+from tests.integration.manager import SOON, Manager, Place
 from tests.integration.test_controllers import collector
 
 __all__ = ["collector"]
@@ -51,6 +52,15 @@ def body(version: str = "v1beta1", **spec: Any) -> Raw:
 
 def path(namespace: str, version: str = "v1beta1") -> str:
     return f"/apis/pool.kubevirt.io/{version}/namespaces/{namespace}/{Pool.plural}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def served(hostler: ApiServer) -> None:
+    """A kind is served a moment after its definition is there; whoever lists kinds when he starts is to find it."""
+    deadline = time.monotonic() + SOON
+    while (answer := hostler.create(path("default"), body(), dryRun="All")).code != 201:
+        assert time.monotonic() < deadline, answer.message
+        time.sleep(0.2)
 
 
 @pytest.mark.parametrize(
