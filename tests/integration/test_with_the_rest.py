@@ -116,9 +116,9 @@ async def true(value: bool) -> bool:
 
 
 async def test_a_pod_that_a_limit_range_refuses(place: Place, hostler: ApiServer) -> None:
-    limits = {"metadata": {"name": "small"}, "spec": {"limits": [{"type": "Container", "max": {"memory": "32Mi"}}]}}
+    limits = {"metadata": {"name": "large"}, "spec": {"limits": [{"type": "Container", "min": {"memory": "10Gi"}}]}}
     assert hostler.create(f"/api/v1/namespaces/{place.namespace}/limitranges", limits).code == 201
-    why = "maximum memory usage per Container is 32Mi"
+    why = "minimum memory usage per Container is 10Gi"
     await until("the limit holds", place, lambda: refused(hostler, place.namespace, why))
     await place.create(VMI, "web", GUEST)
 
