@@ -70,9 +70,7 @@ def plan(daemon_set: DaemonSet, seen: Seen, now: datetime) -> Plan:
         return Plan(moves)
     book = revisions.read(daemon_set, daemon_set.spec.template, seen.pages, seen.taken_pages, collisions(daemon_set))
     places = survey(daemon_set, seen, book, now)
-    first = rollout.manage(places)
-    busy = {vmi.metadata.uid for vmi in first.deletes}
-    then = rollout.update(daemon_set, [place for place in places if not busy & {v.metadata.uid for v in place.vmis}])
+    first, then = rollout.manage(places), rollout.update(daemon_set, places)
     steps = Moves((*first.deletes, *then.deletes)[:BURST], (*first.creates, *then.creates)[:BURST])
     creates = [create(daemon_set, book, node, seen.taken, now) for node in steps.creates]
     used = {vmi.metadata.labels.get(apps.REVISION_HASH, "") for vmi in seen.owned}

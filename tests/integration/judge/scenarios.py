@@ -63,7 +63,7 @@ SCENARIOS = (
         start("AAA"),
         rolled("b", "AAAb"),
         edited("AAAb", progressDeadlineSeconds=1),
-        rolled("a", "AAA"),
+        rolled("a", "AAA", progressDeadlineSeconds=600),
     ),
     scenario(
         "deployment-scaled-while-rolling",

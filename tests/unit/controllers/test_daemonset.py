@@ -137,6 +137,10 @@ HELD = {"labels": {launcher.SCHEDULABLE: "true"}}
         pytest.param({}, [N1, N2], [on("n1", ready=False), on("n2", old=True)], [], id="and the next when that is up"),
         pytest.param({}, [N1, N2], [on("n1"), on("n2", old=True)], ["-on-n2-old"], id="which it is"),
         pytest.param(
+            {}, [N1, N2], [on("n1", "Failed", None, age=900, old=True), on("n2", old=True)], ["-on-n1-old"],
+            id="a failed one is missing, too",
+        ),
+        pytest.param(
             {}, [N1, N2], [on("n1", old=True), on("n2", ready=False, old=True)], ["-on-n2-old"],
             id="who does not work goes anyway",
         ),

@@ -43,7 +43,9 @@ class ReplicaSets(Machine):
             self.world.change(found[number % len(found)], {"metadata": {"labels": {"app": app}}})
 
     def members(self, parent: ReplicaSet) -> list[Any]:
-        own = [each for each in self.owned(parent) if selectors.matches(parent.spec.selector, each.metadata.labels)]
+        """Those that it owns, and those that it is about to."""
+        found = [*self.owned(parent), *(each for each in self.guests() if not each.metadata.controller)]
+        own = [each for each in found if selectors.matches(parent.spec.selector, each.metadata.labels)]
         return [each for each in own if members.alive(each)]
 
     def judge(self, parent: ReplicaSet, plan: Plan) -> None:
