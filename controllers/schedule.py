@@ -8,6 +8,7 @@ from controllers import schedule_targets
 from controllers.schedule_clock import Clock, Transition
 from controllers.schedule_targets import Target, Turn
 from hostler.api.apps import VirtualMachineDeployment, VirtualMachineStatefulSet
+from hostler.api.kubevirt.pool import VirtualMachinePool
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
@@ -25,6 +26,7 @@ KINDS: dict[str, Kind] = {
     for kind in (
         VirtualMachine,
         VirtualMachineInstanceReplicaSet,
+        VirtualMachinePool,
         VirtualMachineDeployment,
         VirtualMachineStatefulSet,
     )

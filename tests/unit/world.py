@@ -39,11 +39,14 @@ class World:
         self.now: datetime = NOON
         self.writes = 0
         self._version = 0
+        self._dead: set[str] = set()  # UIDs
         self._births: dict[Key, int] = {}
 
     def add(self, obj: Resource) -> None:
         """Put an object there, as a user would."""
         body = obj.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        if body["metadata"]["uid"] in self._dead:  # of the same name, and another all the same
+            body["metadata"]["uid"] += f"-{self._version}"
         self._put(type(obj), body)
 
     def all(self, kind: Kind) -> list[Any]:
@@ -172,6 +175,7 @@ class World:
         self._version += 1
         uid = self.objects.pop(place)["metadata"]["uid"]
         self.store.remove(*place, uid)
+        self._dead.add(uid)
         for kind, key in tuple(self.objects):
             if (kind, key) not in self.objects:
                 continue  # it went with another one

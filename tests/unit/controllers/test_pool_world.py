@@ -70,8 +70,7 @@ class Pools:
         for volume in self.world.all(DataVolume):
             name = volume.metadata.name
             if name not in claims:
-                uid = f"claim-of-{volume.metadata.uid}"  # each its own: the dead stay dead
-                metadata = make.meta(name, uid=uid, ownerReferences=[owner_reference(volume)])
+                metadata = make.meta(name, ownerReferences=[owner_reference(volume)])
                 self.world.add(PersistentVolumeClaim.read({"metadata": metadata}))
             if volume.phase != cdi.SUCCEEDED:
                 self.world.change(volume, {"status": {"phase": cdi.SUCCEEDED}})
