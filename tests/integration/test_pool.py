@@ -335,7 +335,8 @@ async def test_disks_come_back_with_their_index(place: Place) -> None:
 
 
 async def test_a_pool_that_is_orphaned_leaves_its_vms(place: Place) -> None:
-    await start(place, replicas=1)
+    odd = {"volumes": [{"name": "seed", "cloudInitNoCloud": {"userData": "#!/bin/sh\n[ 1 -lt 2 ] && echo <\u2028>é"}}]}
+    await start(place, replicas=1, virtualMachineTemplate=machine(guest=odd))
     await place.until("one runs", lambda: runs(place, "64Mi", "web-0"))
     (before,) = await place.all(VMI)
     await place.delete(Pool, "web", "Orphan")
@@ -350,7 +351,9 @@ async def test_a_pool_that_is_orphaned_leaves_its_vms(place: Place) -> None:
     (vm,) = await place.all(VM)
     assert FINALIZER not in vm["metadata"]["finalizers"]
     assert "ownerReferences" not in vm["metadata"]
-    await start(place, replicas=1)
+    assert ["ownerReferences" in each["metadata"] for each in await place.all(ControllerRevision)] == [False]
+    await start(place, replicas=1, virtualMachineTemplate=machine(guest=odd))
     await place.until("it is taken in again", lambda: runs(place, "64Mi", "web-0"))
     (after,) = await place.all(VMI)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert await place.names(ControllerRevision) == ["web-1"]
