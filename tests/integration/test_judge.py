@@ -6,6 +6,8 @@ be the same, but for the table in tests/integration/judge/differences.py.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from tests.integration.apiserver import ApiServer, kube_controller_manager
 from tests.integration.judge.differences import DIFFERENCES
 from tests.integration.judge.scenarios import SCENARIOS
 from tests.integration.judge.script import Scenario
-from tests.integration.judge.side import Kubernetes, News, Ours
+from tests.integration.judge.side import Kubernetes, News, Ours, Side
 from tests.integration.judge.verdict import Listed, Trial, Verdict
 from tests.integration.manager import Manager
 
@@ -31,38 +33,46 @@ def verdicts(
     """All scenarios that were asked for, side by side."""
     folder = tmp_path_factory.mktemp("judge")
     program = programs.find(["kube-controller-manager"])["kube-controller-manager"]
-    account = hostler.account("hostler", "hostler-manager")
-    manager, kubeconfig = Manager(account, folder, "judged"), folder / "judged.kubeconfig"
-    names = {
-        item.callspec.params["scenario"].name
-        for item in request.session.items
-        if hasattr(item, "callspec") and "scenario" in item.callspec.params
-    }
-    chosen = [each for each in SCENARIOS if each.name in names] or list(SCENARIOS)
+    manager = Manager(hostler.account("hostler", "hostler-manager"), folder, "judged")
+    params = [item.callspec.params.get("scenario") for item in request.session.items if hasattr(item, "callspec")]
+    chosen = [each for each in SCENARIOS if each in params] or list(SCENARIOS)
     controllers = [f"{each}-controller" for each in CONTROLLERS]
+    names = namespace(hostler, "judge-kubernetes"), namespace(hostler, "judge-ours")
+    kubeconfigs = str(hostler.kubeconfig), str(folder / "judged.kubeconfig")
     with kube_controller_manager(program, hostler, folder, controllers), manager.running():
-        return asyncio.run(judge(hostler, kubeconfig, chosen))
+        found = asyncio.run(judge(kubeconfigs, names, chosen))
+    asyncio.run(sweep(kubeconfigs, names))
+    return found
 
 
-async def judge(server: ApiServer, kubeconfig: Path, scenarios: list[Scenario]) -> dict[str, Verdict]:
-    api, news = await connect(str(server.kubeconfig), "judge"), News()
-    agent = await connect(str(kubeconfig), "judge-agent")
-    sides = (
-        Kubernetes(api, agent, namespace(server, "judge-kubernetes"), news),
-        Ours(api, agent, namespace(server, "judge-ours"), news),
-    )
-    reflectors = [each for side in sides for each in side.reflectors()]
-    watching = [asyncio.create_task(each.run()) for each in reflectors]
-    try:
+@asynccontextmanager
+async def both_sides(
+    kubeconfigs: tuple[str, str], names: tuple[str, str], news: News
+) -> AsyncIterator[tuple[Side, Side]]:
+    """The two namespaces, as their user and the nodes' agents see them."""
+    api, agent = await connect(kubeconfigs[0], "judge"), await connect(kubeconfigs[1], "judge-agent")
+    yield Kubernetes(api, agent, names[0], news), Ours(api, agent, names[1], news)
+    await api.close()
+    await agent.close()
+
+
+async def judge(kubeconfigs: tuple[str, str], names: tuple[str, str], scenarios: list[Scenario]) -> dict[str, Verdict]:
+    news = News()
+    async with both_sides(kubeconfigs, names, news) as sides:
+        reflectors = [each for side in sides for each in side.reflectors()]
+        watching = [asyncio.create_task(each.run()) for each in reflectors]
         await asyncio.gather(*(each.synced.wait() for each in reflectors))
         trials = [Trial(each, sides, news, DIFFERENCES) for each in scenarios]
         found = await asyncio.gather(*(each.run() for each in trials))
-        return {each.scenario.name: each for each in found}
-    finally:
         for each in watching:
             each.cancel()
-        await api.close()
-        await agent.close()
+    return {each.scenario.name: each for each in found}
+
+
+async def sweep(kubeconfigs: tuple[str, str], names: tuple[str, str]) -> None:
+    async with both_sides(kubeconfigs, names, News()) as sides:
+        for side in sides:
+            await side.sweep()
 
 
 def namespace(server: ApiServer, prefix: str) -> str:

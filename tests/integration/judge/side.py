@@ -14,9 +14,9 @@ from typing import Any
 
 from hostler.api import apps, launcher
 from hostler.api.meta import Resource
-from hostler.api.objects import ControllerRevision, Pod
+from hostler.api.objects import ControllerRevision, Node, Pod
 from hostler.runtime import conditions
-from hostler.runtime.errors import ApiError
+from hostler.runtime.errors import ApiError, NotFound
 from hostler.runtime.kube import Api
 from hostler.runtime.protocol import Kind, Raw
 from hostler.runtime.reflector import Reflector
@@ -265,6 +265,21 @@ class Side:
         assert pod is not None
         ended = {"exitCode": code, "startedAt": pod["metadata"]["creationTimestamp"], "finishedAt": now()}
         await self.set_pod(pod, "Failed" if code else "Succeeded", {"terminated": ended}, is_ready=False)
+
+    async def sweep(self) -> None:
+        """Leave nothing to the controllers and nodes of other tests; those of this one have ended."""
+        kinds: tuple[Kind, ...] = (*self.words.workloads.values(), self.words.replica_set, self.words.guest, Pod)
+        for kind in kinds:
+            found, _ = await self.api.list(kind, self.namespace)
+            await asyncio.gather(*(self._remove(kind, each["metadata"]) for each in found))
+        for node in (await self.api.list(Node, labels=MARK))[0]:
+            await self.api.delete(Node, None, node["metadata"]["name"])
+
+    async def _remove(self, kind: Kind, meta: Raw) -> None:
+        with suppress(NotFound):
+            if meta.get("finalizers"):
+                await self.api.patch(kind, self.namespace, meta["name"], {"metadata": {"finalizers": None}})
+            await self.api.delete(kind, self.namespace, meta["name"], grace=0)
 
     # what a user writes
 
