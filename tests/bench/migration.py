@@ -196,6 +196,7 @@ def vmi() -> dict[str, Any]:
     guest = guests.vmi(NAME, "")
     spec = guest["spec"]
     del spec["nodeSelector"]
+    spec["domain"]["memory"] = {"guest": "160Mi"}  # room for the working set beside what the guest runs from
     disks, volumes = spec["domain"]["devices"]["disks"], spec["volumes"]
     for name in ("data", "program"):
         disks.append({"name": name, "disk": {"bus": "virtio"}})
