@@ -30,7 +30,7 @@ CATALOG: tuple[Callable[[ManagerSettings], AnyController | None], ...] = (
     lambda settings: pool.controller(settings) if settings.launcher_enabled else None,
     lambda _: job.CONTROLLER,
     lambda _: cronjob.CONTROLLER,
-    lambda _: schedule.CONTROLLER,
+    schedule.controller,
 )
 
 

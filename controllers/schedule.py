@@ -1,12 +1,13 @@
 """VirtualMachineSchedule: machines and sets that go up and down by the clock."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from controllers import schedule_targets
 from controllers.schedule_clock import Clock, Transition
 from controllers.schedule_targets import Target, Turn
+from controllers.settings import ManagerSettings
 from hostler.api.apps import VirtualMachineDeployment, VirtualMachineStatefulSet
 from hostler.api.kubevirt.pool import VirtualMachinePool
 from hostler.api.kubevirt.vm import VirtualMachine
@@ -210,3 +211,10 @@ CONTROLLER = Controller(
     pace=1.0,  # a thousand machines that start tell of it a thousand times
     workers=2,
 )
+
+
+def controller(settings: ManagerSettings) -> Controller[VirtualMachineSchedule, Seen]:
+    """On top of KubeVirt pools are left out: not every version of it has them as they are here."""
+    if settings.launcher_enabled:
+        return CONTROLLER
+    return replace(CONTROLLER, others=tuple(each for each in CONTROLLER.others if each is not VirtualMachinePool))

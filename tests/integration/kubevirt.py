@@ -60,7 +60,7 @@ DEFAULTS = f"""
 
 def install(server: ApiServer) -> None:
     """The CRDs, the webhooks' stand-ins and the controllers' account."""
-    for plural in (VMIS, SETS):
+    for plural in (VMIS, SETS, "virtualmachines"):
         crd = yaml.safe_load((CHART / "files" / "crds" / f"{plural}.kubevirt.io.yaml").read_text())
         made(server.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd))
     made(server.create("/api/v1/namespaces", {"metadata": {"name": "kubevirt"}}))
