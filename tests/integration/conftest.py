@@ -71,7 +71,9 @@ def last_policies() -> Iterator[tuple[str, Raw]]:
     for kind, does, name in (("validating", refuse, "refused"), ("mutating", change, "changed")):
         spec = {
             "matchConstraints": {"resourceRules": [rule]},
-            "matchConditions": [{"name": "name", "expression": f"object.metadata.name == '{name}'"}],
+            "matchConditions": [
+                {"name": "name", "expression": f"has(object.metadata.name) && object.metadata.name == '{name}'"}
+            ],
         }
         binding = {"policyName": "test-last"} | ({"validationActions": ["Deny"]} if kind == "validating" else {})
         yield f"{kind}admissionpolicies", {"metadata": {"name": "test-last"}, "spec": spec | does}

@@ -180,7 +180,7 @@ def alive(vmis: list[Raw]) -> list[Raw]:
 
 
 def test_the_example_is_taken(server: ApiServer) -> None:
-    example = yaml.safe_load((CHART.parents[1] / "examples" / "on-kubevirt.yaml").read_text())
+    example = yaml.safe_load((CHART.parents[1] / "examples" / "on-kubevirt" / "web.yaml").read_text())
     path = f"/apis/hostler.io/v1alpha1/namespaces/default/{Deployment.plural}"
     answer = server.create(path, example, dryRun="All")
     assert answer.code == 201, answer.message
