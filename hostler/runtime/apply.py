@@ -93,7 +93,7 @@ class Applier:
                 if self._sender is None:
                     raise RuntimeError(f"nobody here sends tasks: {action}")
                 await self._sender.send(action)
-        log.info(str(action))
+        log.info(str(action), extra={"namespace": place(action)})
 
     async def _create(self, create: Create) -> None:
         meta = create.body["metadata"]
@@ -162,6 +162,17 @@ def changes(current: Model | None, wanted: Raw) -> Raw:
     """The fields of `wanted` that are not so yet, as a merge patch."""
     have = current.model_dump(mode="json", by_alias=True, exclude_unset=True) if current is not None else {}
     return {key: value for key, value in wanted.items() if have.get(key) != value}
+
+
+def place(action: Action) -> str:
+    """The namespace that an action changes."""
+    match action:
+        case Create():
+            return str(action.body["metadata"]["namespace"])
+        case Delete() | Patch():
+            return action.target.metadata.namespace
+        case Send():
+            return action.about.metadata.namespace
 
 
 def refusals(action: Action) -> tuple[type[ApiError], ...]:

@@ -69,6 +69,12 @@ class Manager:
                 totals[f"{words['verb']} {words['resource']}"] = int(float(value))
         return totals
 
+    def decided(self, namespace: str) -> list[str]:
+        """What its log says that it wrote in a namespace, events aside; it also looks after what other tests left."""
+        marks = (f"namespace={namespace}", f"object={namespace}/")
+        lines = self.log.read_text().splitlines()
+        return [line for line in lines if "runtime.apply" in line and any(mark in line for mark in marks)]
+
     @contextmanager
     def running(self) -> Iterator["Manager"]:
         self.start()
