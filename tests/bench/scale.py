@@ -47,7 +47,9 @@ def run(options: argparse.Namespace) -> None:
 
 def keep(load: Load, result: Result) -> None:
     whole = report.read("scale").get("kinds", {}) | {load.name: result}
-    report.write("scale", {"nodes": NODES, "kubevirt": KUBEVIRT, "kinds": whole})
+    plain = whole.get("replicaset")
+    headline = {"writes_per_vmi": plain["runs"][0]["up"]["writes_per_vmi"]} if plain else {}
+    report.write("scale", headline | {"nodes": NODES, "kubevirt": KUBEVIRT, "kinds": whole})
 
 
 def measure(world: Simulation, load: Load, options: argparse.Namespace) -> Result:
@@ -101,7 +103,7 @@ class Trial:
         return {
             "seconds": round(seconds, 1),
             "cpu_seconds": round(done.cpu, 2),
-            "writes_per_member": round(sum(writes.values()) / self.members, 3),
+            "writes_per_vmi": round(sum(writes.values()) / self.members, 3),
             "writes": dict(writes.most_common()),
             "refused": dict(done.refused),
             "visits": dict(done.visits.most_common()),
@@ -153,7 +155,7 @@ def table(load: Load, result: Result) -> str:
     head = ("what", *[str(each["members"]) for each in runs], *(["ratio"] if len(runs) > 1 else []))
     rows = []
     for way in ("up", "down"):
-        for key in (*LINEAR, "writes_per_member", "watch_events"):
+        for key in (*LINEAR, "writes_per_vmi", "watch_events"):
             rows.append(row(f"{way}: {key}", [each[way][key] for each in runs]))
         for key in runs[0][way]["writes"]:
             rows.append(row(f"{way}:   {key}", [each[way]["writes"].get(key, 0) for each in runs]))
@@ -195,7 +197,7 @@ def summary(kinds: dict[str, Result]) -> str:
         one = result["runs"][0]
         up, down, ratios = one["up"], one["down"], result.get("ratios")
         twice = [ratios["up"]["seconds"], ratios["up"]["cpu_seconds"], ratios["down"]["cpu_seconds"]] if ratios else []
-        writes = up["writes_per_member"], down["writes_per_member"]
+        writes = up["writes_per_vmi"], down["writes_per_vmi"]
         cells = (up["seconds"], down["seconds"], *writes, up["cpu_seconds"], down["cpu_seconds"], one["peak_mib"])
         idle = one["idle"]["cpu_percent"]
         rows.append((title(name, result), one["members"], *cells, *(twice or ["-"] * 3), idle))
