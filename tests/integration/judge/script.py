@@ -13,7 +13,8 @@ from typing import Any
 from hostler.api import launcher
 from hostler.api.objects import Node
 from hostler.runtime.protocol import Raw
-from tests.integration.judge.side import MARK, Side, place
+from tests.integration.judge.reading import MARK, place
+from tests.integration.judge.side import Side
 
 
 @dataclass(frozen=True)

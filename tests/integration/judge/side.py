@@ -6,23 +6,36 @@ by the annotation `judge`, a letter.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from hostler.api import apps, launcher
 from hostler.api.meta import Resource
 from hostler.api.objects import ControllerRevision, Node, Pod
-from hostler.runtime import conditions
 from hostler.runtime.errors import ApiError, NotFound
 from hostler.runtime.kube import Api
 from hostler.runtime.protocol import Kind, Raw
 from hostler.runtime.reflector import Reflector
 from tests.integration.judge.kinds import COUNTS, KUBERNETES, OURS, Words
+from tests.integration.judge.reading import (
+    MARK,
+    MORE,
+    app,
+    dying,
+    job_letter,
+    job_mark,
+    joined,
+    mark,
+    node,
+    now,
+    owner,
+    place,
+    ready,
+    told,
+)
 
-MARK = "judge"
 NODE = "judge"  # where guests are that are not bound to a node
 GONE = "gone"
 ENDED = "xfs"  # letters of those that run no more
@@ -272,8 +285,8 @@ class Side:
         for kind in kinds:
             found, _ = await self.api.list(kind, self.namespace)
             await asyncio.gather(*(self._remove(kind, each["metadata"]) for each in found))
-        for node in (await self.api.list(Node, labels=MARK))[0]:
-            await self.api.delete(Node, None, node["metadata"]["name"])
+        for each in (await self.api.list(Node, labels=MARK))[0]:
+            await self.api.delete(Node, None, each["metadata"]["name"])
 
     async def _remove(self, kind: Kind, meta: Raw) -> None:
         with suppress(NotFound):
@@ -343,78 +356,3 @@ class Ours(Side):
 
 def marked(name: str, letter: str, spec: Raw) -> Raw:
     return {"metadata": {"labels": {"app": name}, "annotations": {MARK: letter}}, "spec": spec}
-
-
-def now() -> str:
-    return conditions.stamp(datetime.now(UTC))
-
-
-def app(raw: Raw) -> str:
-    return str(raw["metadata"].get("labels", {}).get("app", ""))
-
-
-def mark(raw: Raw) -> str:
-    return str(raw["metadata"].get("annotations", {}).get(MARK, ""))
-
-
-def owner(raw: Raw) -> str:
-    return next((each["uid"] for each in raw["metadata"].get("ownerReferences", ()) if each.get("controller")), "")
-
-
-def dying(raw: Raw) -> bool:
-    return bool(raw["metadata"].get("deletionTimestamp"))
-
-
-def said(raw: Raw) -> list[Raw]:
-    return list((raw.get("status") or {}).get("conditions") or ())
-
-
-def ready(raw: Raw) -> bool:
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in said(raw))
-
-
-def told(raw: Raw) -> dict[str, str]:
-    """What each condition says."""
-    return {each["type"]: f"{each['status']} {each.get('reason', '')}".strip() for each in said(raw)}
-
-
-def node(guest: Raw) -> str:
-    """That a daemon set's guest is bound to."""
-    affinity = (guest["spec"].get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
-    fields = [field for term in required.get("nodeSelectorTerms", ()) for field in term.get("matchFields", ())]
-    return next((field["values"][0] for field in fields if field["key"] == "metadata.name"), "")
-
-
-def place(guest: Raw) -> str:
-    """The number that a stateful set's guest has, or the last character of a daemon set's node."""
-    number = guest["metadata"].get("labels", {}).get("apps.kubernetes.io/pod-index", "")
-    return str(number) or node(guest)[-1:]
-
-
-def joined(letters: Iterable[str]) -> str:
-    """One letter, or two guests of one place in parentheses."""
-    row = "".join(sorted(letters))
-    return row if len(row) == 1 else f"({row})"
-
-
-def job_mark(job: Raw) -> str:
-    marks = {"Complete": ".", "Failed": "!", "Suspended": "z"}
-    return "".join(marks.get(each["type"], "") for each in said(job) if each["status"] == "True")
-
-
-def job_letter(job: Raw) -> str:
-    """j: runs; c: complete; f: failed; x: being deleted."""
-    return "x" if dying(job) else {".": "c", "!": "f"}.get(job_mark(job), "j")
-
-
-def of_job(status: Raw) -> Raw:
-    return {each: each in status and status[each] is not None for each in ("startTime", "completionTime")}
-
-
-def of_cron_job(status: Raw) -> Raw:
-    last = {each: status.get(each) is not None for each in ("lastScheduleTime", "lastSuccessfulTime")}
-    return {"active": len(status.get("active") or ())} | last
-
-
-MORE: dict[str, Callable[[Raw], Raw]] = {"job": of_job, "cronjob": of_cron_job}
