@@ -123,7 +123,20 @@ volumeMounts: [{{name: config, mountPath: /etc/coredns, readOnly: true}}]
         "serviceAccountName": "coredns",
         "priorityClassName": "system-cluster-critical",
         "dnsPolicy": "Default",
-        "tolerations": [{"operator": "Exists"}],
+        # not of every taint: on a node that is lost it would be made again and again
+        "tolerations": [
+            {"key": "CriticalAddonsOnly", "operator": "Exists"},
+            {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"},
+            *(
+                {
+                    "key": f"node.kubernetes.io/{why}",
+                    "effect": "NoExecute",
+                    "operator": "Exists",
+                    "tolerationSeconds": 30,
+                }
+                for why in ("not-ready", "unreachable")
+            ),
+        ],
         "containers": [container],
         "volumes": [{"name": "config", "configMap": {"name": "coredns"}}],
     }

@@ -46,12 +46,13 @@ def rejoined(op: FenceOperation, node: Node, boot: str, renewed: bool) -> bool:
 
 def ended(pods: Iterable[Pod]) -> list[Pod]:
     """The pods that ended with the node. A DaemonSet's would be made anew at once, and a mirror is its kubelet's."""
-    return [
-        pod
-        for pod in pods
-        if MIRROR not in pod.metadata.annotations
-        and not (pod.metadata.controller and pod.metadata.controller.kind == "DaemonSet")
-    ]
+    return [pod for pod in pods if MIRROR not in pod.metadata.annotations and not made_for_it(pod)]
+
+
+def made_for_it(pod: Pod) -> bool:
+    """Whether it would be there again at once: a DaemonSet's, or one that bears every taint and was never started."""
+    kind = pod.metadata.controller.kind if pod.metadata.controller else ""
+    return kind == "DaemonSet" or (kind != VirtualMachineInstance.kind() and pod.status.start_time is None)
 
 
 def owners(pods: Iterable[Pod]) -> set[tuple[str, str]]:

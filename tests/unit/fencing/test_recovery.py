@@ -63,18 +63,22 @@ def test_rejoin(seen, boot, renewed, expected):
     assert recovery.rejoined(OP, seen, boot, renewed) is expected
 
 
-def pod(name, owner="", **annotations):
+def pod(name, owner="", started=True, **annotations):
     owners = [{"apiVersion": "v1", "kind": owner, "name": f"{name}-owner", "uid": "u", "controller": True}]
     meta = {"name": name, "namespace": "ns", "annotations": annotations, "ownerReferences": owners if owner else []}
-    return Pod.model_validate({"metadata": meta})
+    status = {"phase": "Running", "startTime": "2026-01-01T11:00:00Z"} if started else {"phase": "Pending"}
+    return Pod.model_validate({"metadata": meta, "status": status})
 
 
 def test_which_pods_ended():
     vm, daemon = pod("vm", "VirtualMachineInstance"), pod("agent", "DaemonSet")
     mirror = pod("etcd", "Node", **{"kubernetes.io/config.mirror": "x"})
-    dead = recovery.ended([vm, daemon, mirror, pod("bare"), pod("web", "ReplicaSet")])
-    assert [each.metadata.name for each in dead] == ["vm", "bare", "web"]
-    assert recovery.owners(dead) == {("ns", "vm-owner")}
+    # one that bears every taint is bound to the dead node, ended, and bound there again, for ever
+    tolerant = pod("dns", "ReplicaSet", started=False)
+    fresh = pod("late", "VirtualMachineInstance", started=False)
+    dead = recovery.ended([vm, daemon, mirror, pod("bare"), pod("web", "ReplicaSet"), tolerant, fresh])
+    assert [each.metadata.name for each in dead] == ["vm", "bare", "web", "late"]
+    assert recovery.owners(dead) == {("ns", "vm-owner"), ("ns", "late-owner")}
 
 
 def vmi(phase="Running", on="n", **annotations):
