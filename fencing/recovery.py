@@ -50,7 +50,11 @@ def ended(pods: Iterable[Pod]) -> list[Pod]:
 
 
 def made_for_it(pod: Pod) -> bool:
-    """Whether it would be there again at once: a DaemonSet's, or one that bears every taint and was never started."""
+    """Whether it need not go: a DaemonSet's would be there again at once, and so would one that bears every taint.
+
+    A kubelet says when it starts a pod. One that was never started, and runs no VMI, holds nothing: if it does not bear
+    our taint, Kubernetes itself takes it away.
+    """
     kind = pod.metadata.controller.kind if pod.metadata.controller else ""
     return kind == "DaemonSet" or (kind != VirtualMachineInstance.kind() and pod.status.start_time is None)
 

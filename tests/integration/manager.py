@@ -7,17 +7,20 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from controllers.catalog import controllers
+from controllers.settings import ManagerSettings
 from hostler.api import launcher
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
 from hostler.api.objects import Event, Pod
 from hostler.runtime.errors import ApiError
-from hostler.runtime.kube import Api
+from hostler.runtime.kube import Api, connect
+from hostler.runtime.manager import manage
 from hostler.runtime.protocol import Kind, Raw
 from tests.integration.apiserver import ApiServer, free_ports, write_kubeconfig
 
@@ -178,3 +181,21 @@ class Place:
         ]
         status = {"phase": phase, "containerStatuses": [compute | {"restartCount": 0}], "conditions": conditions}
         await self.user.patch(Pod, self.namespace, pod["metadata"]["name"], {"status": status}, "status")
+
+
+@asynccontextmanager
+async def managed(hostler: ApiServer, namespace: str, folder: Path, home: str | None = None) -> AsyncIterator[Place]:
+    """A namespace with a manager, in this process, that runs with its service account's rights, and nodes."""
+    account = hostler.account("hostler", "hostler-manager")
+    kubeconfig = write_kubeconfig(folder / "manager", account.url, account.ca, account.token)
+    user, agent = await connect(str(hostler.kubeconfig), "test"), await connect(str(kubeconfig), "test-manager")
+    place = Place(user, agent, namespace)
+    manager = manage(agent, controllers(ManagerSettings(use_emulation=True)), "test", "test", home=home)
+    tasks = [asyncio.create_task(manager), asyncio.create_task(place.nodes())]
+    yield place
+    assert not any(each.done() for each in tasks)
+    for each in tasks:
+        each.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await user.close()
+    await agent.close()

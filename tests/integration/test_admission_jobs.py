@@ -11,22 +11,13 @@ from hostler.runtime.errors import ApiError
 from hostler.runtime.kube import Api, connect
 from hostler.runtime.protocol import Raw
 from tests.integration.apiserver import ApiServer
+from tests.integration.test_jobs import TEMPLATE, job
 
-TEMPLATE: Raw = {"spec": {"domain": {"memory": {"guest": "64Mi"}, "devices": {}}}}
 CLOUD_INIT = {"name": "seed", "cloudInitNoCloud": {"userData": "#!/bin/sh"}}
 
 
 def path(namespace: str) -> str:
     return f"/apis/hostler.io/v1alpha1/namespaces/{namespace}/virtualmachinejobs"
-
-
-def job(name: str = "sum", **spec: Any) -> Raw:
-    return {
-        "apiVersion": "hostler.io/v1alpha1",
-        "kind": "VirtualMachineJob",
-        "metadata": {"name": name},
-        "spec": {"template": TEMPLATE} | spec,
-    }
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Schedules on a real API server: what it refuses, and what the manager starts and stops with the rights it has."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -10,16 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from controllers.catalog import controllers
-from controllers.settings import ManagerSettings
 from hostler.api.apps import VirtualMachineDeployment
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.schedule import BEFORE_STOP, SCHEDULED, VirtualMachineSchedule
-from hostler.runtime.kube import connect
-from hostler.runtime.manager import manage
 from hostler.runtime.protocol import Raw
-from tests.integration.apiserver import ApiServer, write_kubeconfig
-from tests.integration.manager import SOON, Place
+from tests.integration.apiserver import ApiServer
+from tests.integration.manager import SOON, Place, managed
 
 GUEST: Raw = {"domain": {"memory": {"guest": "64Mi"}, "devices": {}}}
 EXAMPLE = Path(__file__).parents[2] / "examples" / "schedules" / "office-hours.yaml"
@@ -100,20 +95,8 @@ def test_bad_schedules(hostler: ApiServer, namespace: str, wanted: Raw, field: s
 
 @pytest.fixture
 async def place(hostler: ApiServer, namespace: str, tmp_path: Path) -> AsyncIterator[Place]:
-    """A namespace with a manager that runs with its service account's rights, and nodes."""
-    account = hostler.account("hostler", "hostler-manager")
-    kubeconfig = write_kubeconfig(tmp_path / "manager", account.url, account.ca, account.token)
-    user, agent = await connect(str(hostler.kubeconfig), "test"), await connect(str(kubeconfig), "test-manager")
-    place = Place(user, agent, namespace)
-    manager = manage(agent, controllers(ManagerSettings(use_emulation=True)), "test", "test")
-    tasks = [asyncio.create_task(manager), asyncio.create_task(place.nodes())]
-    yield place
-    assert not any(each.done() for each in tasks)
-    for each in tasks:
-        each.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await user.close()
-    await agent.close()
+    async with managed(hostler, namespace, tmp_path) as place:
+        yield place
 
 
 async def due(place: Place, name: str, **times: str) -> None:

@@ -9,18 +9,14 @@ import pytest
 from prometheus_client import REGISTRY
 
 from cluster import programs
-from controllers.catalog import controllers
-from controllers.settings import ManagerSettings
 from hostler.api.apps import VirtualMachineDeployment
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 from hostler.api.kubevirt.vmirs import VirtualMachineInstanceReplicaSet
 from hostler.api.objects import Pod
-from hostler.runtime.kube import connect
-from hostler.runtime.manager import manage
 from hostler.runtime.protocol import Raw
-from tests.integration.apiserver import ApiServer, write_kubeconfig
+from tests.integration.apiserver import ApiServer
 from tests.integration.controller_manager import controller_manager, metrics_server
-from tests.integration.manager import Place
+from tests.integration.manager import Place, managed
 
 HOME = "hostler"
 GUEST: Raw = {"domain": {"memory": {"guest": "64Mi"}, "devices": {}}}
@@ -29,20 +25,8 @@ PAUSED = "hostler.io/paused"
 
 @pytest.fixture
 async def place(hostler: ApiServer, namespace: str, tmp_path: Path) -> AsyncIterator[Place]:
-    """A namespace with a manager that runs with its service account's rights, and nodes."""
-    account = hostler.account(HOME, "hostler-manager")
-    kubeconfig = write_kubeconfig(tmp_path / "manager", account.url, account.ca, account.token)
-    user, agent = await connect(str(hostler.kubeconfig), "test"), await connect(str(kubeconfig), "test-manager")
-    place = Place(user, agent, namespace)
-    manager = manage(agent, controllers(ManagerSettings(use_emulation=True)), "test", "test", home=HOME)
-    tasks = [asyncio.create_task(manager), asyncio.create_task(place.nodes())]
-    yield place
-    assert not any(each.done() for each in tasks)
-    for each in tasks:
-        each.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await user.close()
-    await agent.close()
+    async with managed(hostler, namespace, tmp_path, HOME) as place:
+        yield place
 
 
 async def until(what: str, place: Place, true: Any) -> None:
