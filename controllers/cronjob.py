@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from controllers.job_verdict import over, true
+from controllers.job_verdict import over
 from hostler.api.batch import SCHEDULED, VirtualMachineCronJob, VirtualMachineJob
 from hostler.runtime import conditions
 from hostler.runtime.plan import Action, Controller, Create, Delete, Event, Failure, Plan, owner_reference
@@ -139,7 +139,7 @@ def history(cron: VirtualMachineCronJob, seen: Seen) -> Iterator[Delete]:
         "Failed": FAILURES_KEPT if spec.failed_jobs_history_limit is None else spec.failed_jobs_history_limit,
     }
     for kind, most in kept.items():
-        ended = [job for job in seen.jobs if true(job, kind) and job.metadata.deletion_timestamp is None]
+        ended = [job for job in seen.jobs if job.has(kind) and job.metadata.deletion_timestamp is None]
         yield from map(Delete, ended[: max(len(ended) - most, 0)])
 
 
@@ -150,7 +150,7 @@ def born(job: VirtualMachineJob) -> tuple[str, str]:
 
 def status(cron: VirtualMachineCronJob, seen: Seen, alive: list[VirtualMachineJob]) -> Raw:
     """Told of the jobs that are there: one that is being made is told of when it is seen."""
-    done = [job.status.completion_time for job in seen.jobs if job.status and true(job, "Complete")]
+    done = [job.status.completion_time for job in seen.jobs if job.status and job.has("Complete")]
     before = cron.status
     successes = [each for each in (*done, before and before.last_successful_time) if each]
     times = [each for job in seen.jobs if (each := scheduled_time(cron, job))]
@@ -190,7 +190,7 @@ def saw(cron: VirtualMachineCronJob, seen: Seen) -> Iterator[Event]:
         if job is None:
             yield Event("MissingJob", f"Active job went missing: {known.name}")
         elif over(job):
-            how = "Complete" if true(job, "Complete") else "Failed"
+            how = "Complete" if job.has("Complete") else "Failed"
             yield Event("SawCompletedJob", f"Saw completed job: {job.metadata.name}, condition: {how}")
 
 

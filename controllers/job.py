@@ -11,8 +11,7 @@ from controllers.job_guest import dying, finished, waits_for_the_end, worth
 from controllers.job_index import Start, indexed
 from controllers.job_pause import pause
 from controllers.job_status import Steps, events, report
-from controllers.job_tally import Tally, let_go, tally
-from controllers.job_verdict import FAILURE_TARGET
+from controllers.job_tally import FAILURE_TARGET, Tally, let_go, tally
 from hostler.api import launcher
 from hostler.api.batch import (
     CONTROLLER_UID,

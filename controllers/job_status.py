@@ -6,8 +6,8 @@ from datetime import datetime
 
 from controllers import job_verdict
 from controllers.job_guest import end_time, finished
-from controllers.job_tally import Tally, counters
-from controllers.job_verdict import FAILURE_TARGET, Verdict, completions, parallelism, true
+from controllers.job_tally import FAILURE_TARGET, Tally, counters
+from controllers.job_verdict import Verdict, completions, parallelism
 from hostler.api.batch import VirtualMachineJob
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 from hostler.runtime import conditions
@@ -62,7 +62,7 @@ def told(job: VirtualMachineJob, verdict: Verdict | None, final: bool, now: date
             wanted[job_verdict.FINAL[verdict.target]] = wanted[verdict.target]
     elif job.spec.suspend:
         wanted["Suspended"] = Condition(True, "JobSuspended", "Job suspended")
-    elif true(job, "Suspended"):
+    elif job.has("Suspended"):
         wanted["Suspended"] = Condition(False, "JobResumed", "Job resumed")
     return conditions.update(job.status.conditions if job.status else (), wanted, now)
 

@@ -18,6 +18,7 @@ from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 from hostler.runtime.plan import Patch
 from hostler.runtime.protocol import Raw
 
+FAILURE_TARGET, SUCCESS = "FailureTarget", "SuccessCriteriaMet"  # conditions: how it will end is decided
 MOST = 500  # UIDs in the status at once, as many as batch/v1's
 
 
@@ -117,7 +118,8 @@ def by_index(job: VirtualMachineJob, found: Tally, completed: frozenset[int]) ->
         return replace(found, completed=completed)
     failed = parse(job.status.failed_indexes if job.status else None, job.spec.completions or 0)
     ended = (*found.ended_badly, *found.passed_over)
-    failed |= {number for vmi in ended if (number := index(job, vmi)) is not None and index_failed(job, vmi)}
+    if not (job.has(FAILURE_TARGET) or job.has(SUCCESS)):  # else it was told to go, and its index has not failed
+        failed |= {number for vmi in ended if (number := index(job, vmi)) is not None and index_failed(job, vmi)}
     busy = {index(job, vmi) for vmi in found.active}
     kept = {
         vmi.metadata.uid

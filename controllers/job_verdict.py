@@ -5,14 +5,13 @@ from datetime import datetime
 from typing import NamedTuple
 
 from controllers import job_policy
-from controllers.job_tally import Tally
+from controllers.job_tally import FAILURE_TARGET, SUCCESS, Tally
 from hostler.api.batch import CONTROLLER_NAME, VirtualMachineJob
 from hostler.runtime import conditions
 
 BACKOFF_LIMIT = 6
 NO_LIMIT = 2**31 - 1
 
-FAILURE_TARGET, SUCCESS = "FailureTarget", "SuccessCriteriaMet"
 FINAL = {FAILURE_TARGET: "Failed", SUCCESS: "Complete"}
 
 
@@ -35,12 +34,8 @@ TOO_MANY_INDEXES = Verdict(
 FAILED_INDEXES = Verdict(FAILURE_TARGET, "FailedIndexes", "Job has failed indexes")
 
 
-def true(job: VirtualMachineJob, kind: str) -> bool:
-    return job.status is not None and any(c.type == kind and c.status == "True" for c in job.status.conditions)
-
-
 def over(job: VirtualMachineJob) -> bool:
-    return true(job, "Complete") or true(job, "Failed")
+    return job.has("Complete") or job.has("Failed")
 
 
 def parallelism(job: VirtualMachineJob) -> int:
@@ -109,7 +104,7 @@ def start_time(job: VirtualMachineJob, active: int, now: datetime) -> str | None
     known = job.status.start_time if job.status else None
     if job.spec.suspend:
         return known if active else None
-    return conditions.stamp(now) if known is None or true(job, "Suspended") else known
+    return conditions.stamp(now) if known is None or job.has("Suspended") else known
 
 
 def time_left(job: VirtualMachineJob, now: datetime) -> float | None:

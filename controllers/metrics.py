@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from prometheus_client import Counter, Histogram
 
-from controllers.job_verdict import finish_time, over, true
+from controllers.job_verdict import finish_time, over
 from hostler.api import launcher
 from hostler.api.apps import VirtualMachineDaemonSet, VirtualMachineDeployment, VirtualMachineStatefulSet
 from hostler.api.batch import VirtualMachineCronJob, VirtualMachineJob
@@ -133,7 +133,7 @@ def wanted(replicas: int | None) -> int:
 
 def job_phase(job: VirtualMachineJob) -> str:
     for each in ("Complete", "Failed", "Suspended"):
-        if true(job, each):
+        if job.has(each):
             return each
     return "Running"
 
@@ -231,7 +231,7 @@ def turned(old: VirtualMachineJob, new: VirtualMachineJob) -> None:
             JOB_GUESTS.labels(result).inc(after - before)
     if over(old) or not over(new) or new.status is None:
         return
-    kind = "Complete" if true(new, "Complete") else "Failed"
+    kind = "Complete" if new.has("Complete") else "Failed"
     reason = next((each.reason or "" for each in new.status.conditions if each.type == kind), "")
     JOBS.labels(kind, reason).inc()
     ended, started = finish_time(new), new.status.start_time

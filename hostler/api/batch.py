@@ -159,6 +159,11 @@ class VirtualMachineJob(Resource):
     spec: VirtualMachineJobSpec
     status: VirtualMachineJobStatus | None = None
 
+    def has(self, condition: str) -> bool:
+        """Whether the condition of this type is True."""
+        found = self.status.conditions if self.status else ()
+        return any(each.type == condition and each.status == "True" for each in found)
+
 
 class VirtualMachineJobTemplateSpec(Model):
     """What each job is made from."""

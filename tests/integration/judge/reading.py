@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
+from hostler.api.batch import INDEX
 from hostler.runtime import conditions
 from hostler.runtime.protocol import Raw
 
@@ -51,8 +52,9 @@ def node(guest: Raw) -> str:
 
 
 def place(guest: Raw) -> str:
-    """The number that a stateful set's guest has, or the last character of a daemon set's node."""
-    number = guest["metadata"].get("labels", {}).get("apps.kubernetes.io/pod-index", "")
+    """The number that a stateful set's or an indexed job's guest has, or the last character of a daemon set's node."""
+    labels = guest["metadata"].get("labels", {})
+    number = labels.get("apps.kubernetes.io/pod-index") or labels.get(INDEX, "")
     return str(number) or node(guest)[-1:]
 
 
@@ -73,7 +75,8 @@ def job_letter(job: Raw) -> str:
 
 
 def of_job(status: Raw) -> Raw:
-    return {each: each in status and status[each] is not None for each in ("startTime", "completionTime")}
+    times = {each: status.get(each) is not None for each in ("startTime", "completionTime")}
+    return times | {each: status.get(each) or "-" for each in ("completedIndexes", "failedIndexes")}
 
 
 def of_cron_job(status: Raw) -> Raw:

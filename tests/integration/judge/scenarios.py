@@ -29,6 +29,14 @@ def rolling(**numbers: Any) -> Raw:
 ONE_MORE = rolling(maxSurge=1, maxUnavailable=0)
 ONE_LESS = rolling(maxSurge=0, maxUnavailable=1)
 
+INDEXED = {"completionMode": "Indexed"}
+
+
+def policy(action: str, *codes: int) -> Raw:
+    """Of a job whose guests end with these codes."""
+    return {"rules": [{"action": action, "onExitCodes": {"operator": "In", "values": list(codes)}}]}
+
+
 NEVER_YET = {"suspend": True, "timeZone": "Etc/UTC", "schedule": "0 0 1 1 *", "job": {"backoffLimit": 0}}
 
 SCENARIOS = (
@@ -338,6 +346,91 @@ SCENARIOS = (
         ended("s."),
     ),
     scenario("job-loses-a-guest", {}, made("a"), start("A"), killed("a"), ended("s.")),
+    scenario("job-made-asleep", {"suspend": True}, made("z"), edited("a", suspend=False), ended("s.")),
+    scenario(
+        "job-replaces-only-what-is-gone",
+        {"podReplacementPolicy": "Failed"},
+        made("a"),
+        start("A"),
+        *slowly(killed("x"), gone("a", 1)),
+        ended("s."),
+    ),
+    scenario("job-fails-at-once", {"podFailurePolicy": policy("FailJob", 42)}, made("a"), ended("f!", 42)),
+    scenario(
+        "job-does-not-count-some",
+        {"backoffLimit": 0, "podFailurePolicy": policy("Ignore", 42)},
+        made("a"),
+        ended("af", 42),
+        ended("ff!", 1),
+    ),
+    scenario(
+        "job-indexed",
+        {"completions": 3, "parallelism": 2} | INDEXED,
+        made("aa"),
+        start("AA"),
+        ended("sAa", which="0"),
+        ended("sss."),
+    ),
+    scenario(
+        "job-indexed-tries-again",
+        {"completions": 2, "parallelism": 2, "backoffLimit": 1} | INDEXED,
+        made("aa"),
+        start("AA"),
+        ended("A(af)", 1, which="1"),
+        ended("s(fs)."),
+    ),
+    scenario(
+        "job-indexed-grows-and-shrinks",
+        {"completions": 2, "parallelism": 2} | INDEXED,
+        made("aa"),
+        edited("aaa", completions=3, parallelism=3),
+        ended("aas", which="2"),
+        edited("aas", completions=2, parallelism=2),
+        ended("sss."),
+    ),
+    scenario(
+        "job-each-index-has-its-limit",
+        {"completions": 2, "parallelism": 2, "backoffLimitPerIndex": 1} | INDEXED,
+        made("aa"),
+        ended("(af)a", 1, which="0"),
+        ended("(ff)a", 1, which="0"),
+        ended("(ff)s!"),
+    ),
+    scenario(
+        "job-too-many-indexes-fail",
+        {"completions": 3, "parallelism": 3, "backoffLimitPerIndex": 0, "maxFailedIndexes": 1} | INDEXED,
+        made("aaa"),
+        ended("faa", 1, which="0"),
+        ended("ff!", 1, which="1"),
+    ),
+    scenario(
+        "job-too-many-indexes-fail-slowly",
+        {"completions": 3, "parallelism": 3, "backoffLimitPerIndex": 0, "maxFailedIndexes": 0} | INDEXED,
+        made("aaa"),
+        start("AAA"),
+        *slowly(ended("fxx", 1, which="0"), gone("f!")),
+    ),
+    scenario(
+        "job-one-index-is-given-up",
+        {"completions": 2, "backoffLimitPerIndex": 3, "podFailurePolicy": policy("FailIndex", 42)} | INDEXED,
+        made("a"),
+        ended("fa", 42),
+        ended("fs!"),
+    ),
+    scenario(
+        "job-succeeds-by-its-first",
+        {"completions": 2, "parallelism": 2, "successPolicy": {"rules": [{"succeededIndexes": "0"}]}} | INDEXED,
+        made("aa"),
+        start("AA"),
+        ended("s.", which="0"),
+    ),
+    scenario(
+        "job-succeeds-by-its-first-slowly",
+        {"completions": 2, "parallelism": 2, "successPolicy": {"rules": [{"succeededIndexes": "0"}]}} | INDEXED,
+        made("aa"),
+        start("AA"),
+        *slowly(ended("sx", which="0"), gone("s.")),
+    ),
     scenario(
         "cronjob-runs",
         {"concurrencyPolicy": "Forbid"} | NEVER_YET,

@@ -120,11 +120,12 @@ def ail(sees: str, most: int = 1) -> Step:
     return Step("ailing", sees, do)
 
 
-def ended(sees: str, code: int = 0, letters: str = "abcdABCD", most: int = 99) -> Step:
-    """Guests end of themselves."""
+def ended(sees: str, code: int = 0, letters: str = "abcdABCD", most: int = 99, which: str = "") -> Step:
+    """Guests end of themselves; `which`: that of this number."""
 
     async def do(scene: Scene) -> None:
-        for each in scene.guests(letters)[:most]:
+        found = [each for each in scene.guests(letters) if which in ("", place(each))]
+        for each in found[:most]:
             await scene.side.end(each, code)
 
     return Step(f"ended with {code}", sees, do)
@@ -152,10 +153,14 @@ def slowly(*steps: Step) -> tuple[Step, ...]:
     return (Step(steps[0].what, steps[0].sees, do), *steps[1:])
 
 
-def gone(sees: str) -> Step:
+def gone(sees: str, code: int | None = None) -> Step:
+    """Guests that were told to go do so, some with an exit code."""
+
     async def do(scene: Scene) -> None:
         for each in scene.guests("x"):
             if pod := scene.side.pod(each):
+                if code is not None:
+                    await scene.side.end(each, code)
                 await scene.side.let_go(pod)
 
     return Step("gone", sees, do)

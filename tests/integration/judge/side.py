@@ -5,6 +5,7 @@ by the annotation `judge`, a letter.
 """
 
 import asyncio
+import json
 from collections import defaultdict
 from collections.abc import Awaitable
 from contextlib import suppress
@@ -277,7 +278,12 @@ class Side:
         pod = self.pod(guest)
         assert pod is not None
         ended = {"exitCode": code, "startedAt": pod["metadata"]["creationTimestamp"], "finishedAt": now()}
+        ended["message"] = self.last_words(code)
         await self.set_pod(pod, "Failed" if code else "Succeeded", {"terminated": ended}, is_ready=False)
+
+    def last_words(self, code: int) -> str:
+        """What the container leaves behind."""
+        return ""
 
     async def sweep(self) -> None:
         """Leave nothing to the controllers and nodes of other tests; those of this one have ended."""
@@ -344,6 +350,10 @@ class Ours(Side):
 
     async def ail(self, guest: Raw) -> None:
         await self._say(guest, is_ready=False)
+
+    def last_words(self, code: int) -> str:
+        """As the launcher's PID 1 writes them when the guest wrote its exit code."""
+        return json.dumps({"reason": "GuestFailed" if code else "Completed", "message": "", "exitCode": code})
 
     async def _say(self, guest: Raw, *, is_ready: bool) -> None:
         """What a node's agent reports."""

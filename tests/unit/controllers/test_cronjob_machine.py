@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from controllers import cronjob
 from controllers.cronjob import TOO_MANY
-from controllers.job_verdict import over, true
+from controllers.job_verdict import over
 from hostler.api.batch import VirtualMachineCronJob, VirtualMachineJob
 from hostler.runtime import conditions
 from hostler.runtime.protocol import Raw
@@ -104,7 +104,7 @@ class CronJobs(RuleBasedStateMachine):
             ("Complete", cron.spec.successful_jobs_history_limit, cronjob.SUCCESSES_KEPT),
             ("Failed", cron.spec.failed_jobs_history_limit, cronjob.FAILURES_KEPT),
         ):
-            kept = [each for each in self.jobs() if true(each, kind) and not dying(each)]
+            kept = [each for each in self.jobs() if each.has(kind) and not dying(each)]
             assert len(kept) <= (default if limit is None else limit)
         self.world.visit(cronjob.CONTROLLER, self.cron)  # tells of the job that it made
         assert self.world.visit(cronjob.CONTROLLER, self.cron) == 0, "at rest it costs nothing"

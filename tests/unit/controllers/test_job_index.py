@@ -153,6 +153,10 @@ def failing(number: int, **more: Any) -> Any:
     return guest(f"g{number}", "Failed", index=number, failures=1, ended=60, **more)
 
 
+TOO_MANY = {"type": "FailureTarget", "status": "True", "reason": "MaxFailedIndexesExceeded"}
+DECIDED: Any = {"conditions": [TOO_MANY]}
+
+
 @pytest.mark.parametrize(
     ("spec", "known", "vmis", "failed", "reason"),
     [
@@ -172,6 +176,10 @@ def failing(number: int, **more: Any) -> Any:
             "BackoffLimitExceeded", id="the whole job has a limit, too",
         ),
         pytest.param(EACH, {"failed": 99}, [guest("a", "Failed", index=0, ended=60)], "", None, id="... if it is said"),
+        pytest.param(
+            EACH | {"maxFailedIndexes": 0}, {"failedIndexes": "2"} | DECIDED,
+            [guest("b", index=1, failures=1, gone=True)], "2", "MaxFailedIndexesExceeded", id="told to go, not failed",
+        ),
     ],
 )  # fmt: skip
 def test_indexes_that_fail(spec: Any, known: Any, vmis: list[Any], failed: str, reason: str | None) -> None:
