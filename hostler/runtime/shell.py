@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import kopf
@@ -95,12 +96,20 @@ class Shell:
         if self._settings.kubeconfig:
             os.environ["KUBECONFIG"] = self._settings.kubeconfig
             return kopf.login_with_kubeconfig(**kwargs)
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+        return by_address(kopf.login_with_service_account(**kwargs)) or kopf.login_with_kubeconfig(**kwargs)
 
     async def _probe(self, **_: Any) -> dict[str, float]:
         if self._heart.age > STUCK:
             raise kopf.PermanentError(f"the event loop stood still for {self._heart.age:.0f} s")
         return {"age": round(self._heart.age, 1)}
+
+
+def by_address(login: kopf.ConnectionInfo | None) -> kopf.ConnectionInfo | None:
+    """The API server where the kubelet says it is: kopf asks the cluster's DNS, which may be on a node that is dead."""
+    host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT")
+    if login is None or not (host and port):
+        return login
+    return replace(login, server=f"https://{f'[{host}]' if ':' in host else host}:{port}")
 
 
 def main(name: str, settings: Settings, work: Work, lease: str | None = None) -> None:
