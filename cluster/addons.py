@@ -14,6 +14,13 @@ STORAGE_CLASS = "hostler-shared"
 PROVISIONER = "hostler.io/shared"
 RBAC = "rbac.authorization.k8s.io"
 DNS_PORT = 1053  # not 53: then it needs no capability
+LOST = {"effect": "NoExecute", "operator": "Exists", "tolerationSeconds": 30}
+DNS_TOLERATIONS = [  # not of every taint: on a node that is lost it would be made again and again
+    {"key": "CriticalAddonsOnly", "operator": "Exists"},
+    {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"},
+    {"key": "node.kubernetes.io/not-ready"} | LOST,
+    {"key": "node.kubernetes.io/unreachable"} | LOST,
+]
 
 
 def archives(coredns: Path, version: str) -> list[Path]:
@@ -99,8 +106,8 @@ def corefile(upstream: list[str]) -> str:
 """
 
 
-def _deployment(version: str, labels: dict[str, str]) -> dict[str, Any]:
-    container = yaml.safe_load(f"""
+def _coredns(version: str) -> Any:
+    return yaml.safe_load(f"""
 name: coredns
 image: {coredns_ref(version)}
 imagePullPolicy: IfNotPresent
@@ -119,25 +126,15 @@ securityContext:
   capabilities: {{drop: [ALL]}}
 volumeMounts: [{{name: config, mountPath: /etc/coredns, readOnly: true}}]
 """)
+
+
+def _deployment(version: str, labels: dict[str, str]) -> dict[str, Any]:
     pod = {
         "serviceAccountName": "coredns",
         "priorityClassName": "system-cluster-critical",
         "dnsPolicy": "Default",
-        # not of every taint: on a node that is lost it would be made again and again
-        "tolerations": [
-            {"key": "CriticalAddonsOnly", "operator": "Exists"},
-            {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"},
-            *(
-                {
-                    "key": f"node.kubernetes.io/{why}",
-                    "effect": "NoExecute",
-                    "operator": "Exists",
-                    "tolerationSeconds": 30,
-                }
-                for why in ("not-ready", "unreachable")
-            ),
-        ],
-        "containers": [container],
+        "tolerations": DNS_TOLERATIONS,
+        "containers": [_coredns(version)],
         "volumes": [{"name": "config", "configMap": {"name": "coredns"}}],
     }
     return {

@@ -33,7 +33,7 @@ class Seen:
     pod: Pod | None = None
     source: PersistentVolumeClaim | None = None  # of a clone
     users: tuple[str, ...] = ()  # pods that have the source in use
-    active: int = 0  # worker pods in the cluster
+    active: int = 0  # worker pods in the cluster, if it wants one, too
     missing: tuple[str, ...] = ()  # of the worker's account and rights in this namespace
 
 
@@ -65,9 +65,13 @@ def look(store: Store, volume: DataVolume) -> Seen:
         pod=next(iter(pods), None),
         source=store.get(PersistentVolumeClaim, (namespace, source)) if source else None,
         users=tuple(users(store, namespace, source)) if source else (),
-        active=sum(pod.metadata.labels.get(worker_pod.LABEL) == worker_pod.VALUE for pod in store.all(Pod)),
+        active=0 if pods or volume.phase in FINAL else workers(store),
         missing=account.missing(store, namespace),
     )
+
+
+def workers(store: Store) -> int:
+    return sum(pod.metadata.labels.get(worker_pod.LABEL) == worker_pod.VALUE for pod in store.all(Pod))
 
 
 def cloned(volume: DataVolume) -> str:
@@ -78,11 +82,13 @@ def cloned(volume: DataVolume) -> str:
 
 def users(store: Store, namespace: str, name: str) -> Iterable[str]:
     """Pods that may write to a claim; clones only read."""
-    for pod in store.within(Pod, namespace):
-        claims = (v.persistent_volume_claim.claim_name for v in pod.spec.volumes if v.persistent_volume_claim)
-        cloner = pod.metadata.labels.get("cdi.kubevirt.io") == WORDS["clone"].pod
-        if not pod.finished and name in claims and not cloner:
+    for pod in store.using(Pod, claims_of, namespace, name):
+        if not pod.finished and pod.metadata.labels.get("cdi.kubevirt.io") != WORDS["clone"].pod:
             yield pod.metadata.name
+
+
+def claims_of(pod: Pod) -> Iterable[str]:
+    return (volume.persistent_volume_claim.claim_name for volume in pod.spec.volumes if volume.persistent_volume_claim)
 
 
 def waiting_for_source(changed: Resource, store: Store) -> Iterable[Key]:
