@@ -41,10 +41,11 @@ class Builder:
                 self._buildah("rm", container)
         return self.base()
 
-    def build(self, containerfile: Path, context: Path, ref: str, *, fresh: bool = False) -> None:
-        """Build `ref`; steps whose input did not change are taken from the store unless `fresh`."""
+    def build(self, containerfile: Path, context: Path, ref: str, *, target: str = "", fresh: bool = False) -> None:
+        """Build `ref`, up to the stage `target`; steps whose input did not change are the store's unless `fresh`."""
         trust = [f"--volume={AUTHORITIES}:{AUTHORITIES}:ro"] if AUTHORITIES.exists() else []
         steps = ["--no-cache"] if fresh else ["--layers"]
+        steps += [f"--target={target}"] if target else []
         self._buildah(
             *("build", "--isolation=chroot", "--pull-never", "--force-rm", "--timestamp=0", *steps, *trust),
             *("--file", str(containerfile), "--tag", ref, str(context)),

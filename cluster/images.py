@@ -29,11 +29,12 @@ KEPT = 3  # archives of each image, so that going back and forth between two ver
 
 @dataclass(frozen=True)
 class Image:
-    """What an image is made of; without a `tag` of its own its tag is the digest of that."""
+    """What an image is made of, its Containerfile's folder first; without a `tag` its tag is the digest of that."""
 
     name: str
     sources: tuple[str, ...]
     tag: str = ""
+    target: str = ""  # stage of the Containerfile; the last one if it is not said
 
     def ref(self, digest: str) -> str:
         return f"{REPOSITORY}/{self.name}:{self.tag or digest}"
@@ -61,6 +62,7 @@ IMAGES = {
         Image("hostler-v2v", ("images/hostler-v2v", "hostler", "v2v", "pyproject.toml", "uv.lock"), tag="dev"),
         Image("legacy", ("images/legacy",), tag="1"),
         Image("tiny", ("images/tiny",), tag="1"),
+        Image("tiny-next", ("images/tiny",), tag="1", target="next"),
         Image("debian", ("images/debian",), tag="1"),
         Image("pause", ("images/pause",), tag="1"),
     )
@@ -140,7 +142,8 @@ def _make(image: Image, built: Built, context: Path, cache: Path, *, fresh: bool
         image_pause.build(built.tar)
         return
     with _logged(cache, image.name) as builder:
-        builder.build(context / "images" / image.name / "Containerfile", context, built.ref, fresh=fresh)
+        containerfile = context / image.sources[0] / "Containerfile"
+        builder.build(containerfile, context, built.ref, target=image.target, fresh=fresh)
         builder.save(built.ref, built.tar)
         builder.drop(f"{REPOSITORY}/{image.name}", keep=built.ref)
 

@@ -55,7 +55,7 @@ def worth(vmi: VMI) -> tuple[bool, float, str]:
 def index(job: VirtualMachineJob, vmi: VMI) -> int | None:
     """The number that it was made for; None if the job has no such index (any more)."""
     number = whole_number(vmi, INDEX)
-    return number if number is not None and number < (job.spec.completions or 0) else None
+    return number if number is not None and number < (job.completions or 0) else None
 
 
 def failures(vmi: VMI) -> int:

@@ -62,7 +62,7 @@ def pending(job: VirtualMachineJob, settled: Set[int], vmis: Iterable[VMI]) -> I
     busy = {
         index(job, vmi) for vmi in vmis if leaving(vmi) or not (dying(vmi) or phase(vmi) in ("Succeeded", "Failed"))
     }
-    return (number for number in range(job.spec.completions or 0) if number not in settled and number not in busy)
+    return (number for number in range(job.completions or 0) if number not in settled and number not in busy)
 
 
 def starts(

@@ -86,7 +86,7 @@ def success(job: VirtualMachineJob, completed: Set[int]) -> str | None:
     """What is said of the first rule that the completed indexes fulfil."""
     policy = job.spec.success_policy
     for number, rule in enumerate(policy.rules if policy and completed else ()):
-        named = None if rule.succeeded_indexes is None else parse(rule.succeeded_indexes, job.spec.completions or 0)
+        named = None if rule.succeeded_indexes is None else parse(rule.succeeded_indexes, job.completions or 0)
         if named is not None and not named:
             continue
         counted = len(completed if named is None else completed & named)

@@ -7,7 +7,7 @@ from datetime import datetime
 from controllers import job_verdict
 from controllers.job_guest import end_time, finished
 from controllers.job_tally import FAILURE_TARGET, Tally, counters
-from controllers.job_verdict import Verdict, completions, parallelism
+from controllers.job_verdict import Verdict, parallelism
 from hostler.api.batch import VirtualMachineJob
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 from hostler.runtime import conditions
@@ -83,7 +83,7 @@ def printable(job: VirtualMachineJob, status: Raw, now: datetime) -> Raw:
     """The columns that kubectl itself computes for batch/v1."""
     is_true = {each["type"] for each in status["conditions"] if each["status"] == "True"}
     order = ("Complete", "Failed", "Suspended", "FailureTarget", "SuccessCriteriaMet")
-    wanted = completions(job)
+    wanted = job.completions
     of = str(wanted) if wanted is not None else "1" if parallelism(job) < 2 else f"1 of {parallelism(job)}"
     shown = {
         "status": next((each for each in order if each in is_true), "Running"),

@@ -96,7 +96,7 @@ def tally(job: VirtualMachineJob, vmis: Iterable[VMI]) -> Tally:
 
 
 def completed_before(job: VirtualMachineJob) -> frozenset[int]:
-    return parse(job.status.completed_indexes if job.status else None, job.spec.completions or 0)
+    return parse(job.status.completed_indexes if job.status else None, job.completions or 0)
 
 
 def fate(job: VirtualMachineJob, vmi: VMI, completed: frozenset[int] | None) -> str:
@@ -116,7 +116,7 @@ def by_index(job: VirtualMachineJob, found: Tally, completed: frozenset[int]) ->
     completed |= {number for vmi in found.ended_well if (number := index(job, vmi)) is not None}
     if job.spec.backoff_limit_per_index is None:
         return replace(found, completed=completed)
-    failed = parse(job.status.failed_indexes if job.status else None, job.spec.completions or 0)
+    failed = parse(job.status.failed_indexes if job.status else None, job.completions or 0)
     ended = (*found.ended_badly, *found.passed_over)
     if not (job.has(FAILURE_TARGET) or job.has(SUCCESS)):  # else it was told to go, and its index has not failed
         failed |= {number for vmi in ended if (number := index(job, vmi)) is not None and index_failed(job, vmi)}

@@ -42,13 +42,6 @@ def parallelism(job: VirtualMachineJob) -> int:
     return 1 if job.spec.parallelism is None else job.spec.parallelism
 
 
-def completions(job: VirtualMachineJob) -> int | None:
-    """None: any success will do, and nothing is started after it."""
-    if job.spec.completions is None and job.spec.parallelism is None:
-        return 1
-    return job.spec.completions
-
-
 def ours(job: VirtualMachineJob) -> bool:
     """Whether nobody else has been asked to run it."""
     return job.spec.managed_by in (None, CONTROLLER_NAME)
@@ -71,7 +64,7 @@ def reasons(job: VirtualMachineJob, found: Tally, now: datetime) -> Iterator[Ver
     left = time_left(job, now)
     if left is not None and left <= 0:
         yield TOO_LATE
-    wanted, succeeded = completions(job), found.all_succeeded
+    wanted, succeeded = job.completions, found.all_succeeded
     if lost := len(found.failed_indexes or ()):
         most = job.spec.max_failed_indexes
         if most is not None and lost > most:
@@ -93,7 +86,7 @@ def backoff_limit(job: VirtualMachineJob) -> int:
 
 def wanted_active(job: VirtualMachineJob, found: Tally) -> int:
     """How many guests are to run."""
-    wanted = completions(job)
+    wanted = job.completions
     if wanted is None:
         return len(found.active) if found.all_succeeded else parallelism(job)
     return max(min(wanted - found.all_succeeded, parallelism(job)), 0)

@@ -159,6 +159,13 @@ class VirtualMachineJob(Resource):
     spec: VirtualMachineJobSpec
     status: VirtualMachineJobStatus | None = None
 
+    @property
+    def completions(self) -> int | None:
+        """How many are to succeed; None: any one will do, and nothing is started after it."""
+        if self.spec.completions is None and self.spec.parallelism is None:
+            return 1
+        return self.spec.completions
+
     def has(self, condition: str) -> bool:
         """Whether the condition of this type is True."""
         found = self.status.conditions if self.status else ()

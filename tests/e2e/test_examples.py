@@ -7,7 +7,7 @@ import pytest
 from cluster.tour import Guide
 
 
-@pytest.mark.parametrize("example", ["hello", "vm", "hotplug", "pool"])
+@pytest.mark.parametrize("example", ["hello", "vm", "hotplug", "pool", "schedules"])
 def test_example(kubectl, cluster, example):
     stop = Guide(Path(kubectl.program), Path(kubectl.kubeconfig), cluster).visit(example)
     assert stop.passed, "\n".join(stop.lines)

@@ -52,7 +52,7 @@ def ends(kubectl, namespace, name, condition, limit=240):
 
 
 def test_the_example(kubectl, kubeconfig, namespace):
-    """Three succeed, two at a time; one fails; six have an index each; one comes back every minute."""
+    """Three succeed, two at a time; one fails; six have an index each."""
     path = f"{Path(kubectl.program).parent}:{os.environ['PATH']}"
     config = Path(kubeconfig).read_text()
     own = Path(f"/tmp/{namespace}.kubeconfig")

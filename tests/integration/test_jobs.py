@@ -77,14 +77,14 @@ ZONE = "unknown time zone"
         ({"schedule": "@every 1m"}, "spec.schedule", FIVE_FIELDS),
         ({"schedule": "TZ=UTC * * * * *"}, "spec.schedule", "cannot use TZ or CRON_TZ in schedule, use timeZone field"),
         ({"timeZone": "Mars/Olympus"}, "spec.timeZone", ZONE),
-        ({"timeZone": "Local"}, "spec.timeZone", ZONE),
+        ({"timeZone": "Local"}, "spec.timeZone", "timeZone must be an explicit time zone"),
         ({"timeZone": "+02:00"}, "spec.timeZone", ZONE),
-        ({"timeZone": ""}, "spec.timeZone", ZONE),
+        ({"timeZone": ""}, "spec.timeZone", "timeZone must be nil or non-empty string"),
         ({"concurrencyPolicy": "Never"}, "spec.concurrencyPolicy", "Unsupported value"),
         ({"startingDeadlineSeconds": -1}, "spec.startingDeadlineSeconds", NEGATIVE),
         ({"successfulJobsHistoryLimit": -1}, "spec.successfulJobsHistoryLimit", NEGATIVE),
         (
-            {"jobTemplate": {"spec": {"template": TEMPLATE, "completionMode": "Indexed"}}},
+            {"jobTemplate": {"spec": {"template": TEMPLATE, "completionMode": "Indexed", "parallelism": 1}}},
             "spec.jobTemplate.spec.completions", "when completion mode is Indexed",
         ),
         (

@@ -11,6 +11,11 @@ PERCENT = (
     "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', "
     "regex used for validation is '[0-9]+%')"
 )
+LABEL_VALUE = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+)
 ZERO = "[dyn(0), dyn('0%')]"
 
 
@@ -32,6 +37,30 @@ def portion(at: str, *, whole: bool = False) -> tuple[Rule, ...]:
     return rules if whole else (*rules, most)
 
 
+EXPRESSIONS = (
+    Rule(
+        "spec.selector.matchExpressions[]",
+        "self.operator in ['In', 'NotIn', 'Exists', 'DoesNotExist']",
+        "not a valid selector operator",
+        field=".operator",
+    ),
+    Rule(
+        "spec.selector.matchExpressions[]",
+        "!(self.operator in ['In', 'NotIn']) || (has(self.values) && size(self.values) > 0)",
+        "must be specified when `operator` is 'In' or 'NotIn'",
+        field=".values",
+        reason="FieldValueRequired",
+    ),
+    Rule(
+        "spec.selector.matchExpressions[]",
+        "!(self.operator in ['Exists', 'DoesNotExist']) || !has(self.values) || size(self.values) == 0",
+        "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+        field=".values",
+        reason="FieldValueForbidden",
+    ),
+)
+
+
 def selecting(kind: str) -> tuple[Rule, ...]:
     """The selector: there, fitting the template, for ever the same."""
     return (
@@ -42,11 +71,17 @@ def selecting(kind: str) -> tuple[Rule, ...]:
             f"empty selector is invalid for {kind}",
         ),
         Rule("spec.selector", "self == oldSelf", IMMUTABLE),
+        *EXPRESSIONS,
+        Rule(
+            "spec.selector.matchLabels",
+            "self.all(k, !format.labelValue().validate(self[k]).hasValue())",
+            LABEL_VALUE,
+        ),
         Rule(
             "spec",
             f"({MATCHES_LABELS}) && ({MATCHES_EXPRESSIONS})",
             "`selector` does not match template `labels`",
-            field=".template",
+            field=".template.metadata.labels",
         ),
         Rule("spec.template", "has(self.spec)", "missing virtual machine template.", field=".spec"),
         TEMPLATE_LABELS,
@@ -58,7 +93,7 @@ DEPLOYMENT_RULES = (
     *counts("minReadySeconds", "progressDeadlineSeconds", "replicas", "revisionHistoryLimit"),
     Rule(
         "spec",
-        "!has(self.progressDeadlineSeconds) || self.progressDeadlineSeconds < 0 "
+        "!has(self.progressDeadlineSeconds) "
         "|| self.progressDeadlineSeconds > (has(self.minReadySeconds) ? self.minReadySeconds : 0)",
         "must be greater than minReadySeconds",
         field=".progressDeadlineSeconds",
@@ -92,6 +127,7 @@ DAEMON_SET_RULES = (
         f"&& dyn(self.maxUnavailable) in {ZERO})",
         "cannot be 0 when maxSurge is 0",
         field=".maxUnavailable",
+        reason="FieldValueRequired",
     ),
     Rule(
         "spec.updateStrategy.rollingUpdate",
@@ -173,6 +209,7 @@ STATEFUL_SET_RULES = (
         "spec.serviceName",
         "self == '' || !format.dns1123Label().validate(self).hasValue()",
         "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end "
-        "with an alphanumeric character",
+        "with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+        "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
     ),
 )

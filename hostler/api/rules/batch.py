@@ -77,7 +77,7 @@ def index_rules(at: str) -> tuple[Rule, ...]:
         ),
         Rule(
             at,
-            f"!{INDEXED} || has(self.completions)",
+            f"!{INDEXED} || has(self.completions) || !has(self.parallelism)",  # without both, both are 1
             "when completion mode is Indexed",
             field=".completions",
             reason="FieldValueRequired",
@@ -194,11 +194,17 @@ CRON_JOB_RULES = (
         f"self.contains('TZ=') || self.lowerAscii().matches('{SCHEDULE}')",
         "must be five fields as in `*/5 8-17 * * mon-fri`, or one of @hourly, @daily, @weekly, @monthly, @yearly",
     ),
+    Rule("spec.timeZone", "self != ''", "timeZone must be nil or non-empty string"),
+    Rule(
+        "spec.timeZone",
+        "self.lowerAscii() != 'local'",
+        "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
+    ),
     # Go's own list of time zones decides: an unknown one is an error that says so
     Rule(
         "spec.timeZone",
-        "self != '' && self.lowerAscii() != 'local' && !self.matches('^[-+0-9]') "
-        "&& timestamp('2000-01-01T00:00:00Z').getHours(self) >= 0",
+        "self == '' || self.lowerAscii() == 'local' || (!self.matches('^[-+0-9]') "
+        "&& timestamp('2000-01-01T00:00:00Z').getHours(self) >= 0)",
         "unknown time zone: must be one of https://www.iana.org/time-zones, as in Europe/Berlin",
     ),
 )

@@ -6,7 +6,8 @@ from hostler.api.rules.rule import Rule, formatted
 PARSING = "error parsing succeededIndexes"
 QUALIFIED = (
     "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
-    "character"
+    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
 )
 POLICY_LIMITS = {
     "podFailurePolicy.rules": 20,

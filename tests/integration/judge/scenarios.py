@@ -371,6 +371,7 @@ SCENARIOS = (
         ended("sAa", which="0"),
         ended("sss."),
     ),
+    scenario("job-indexed-alone", INDEXED, made("a"), ended("s.")),
     scenario(
         "job-indexed-tries-again",
         {"completions": 2, "parallelism": 2, "backoffLimit": 1} | INDEXED,

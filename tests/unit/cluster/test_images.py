@@ -114,7 +114,7 @@ def test_every_source_is_there(image):
 @pytest.mark.parametrize("image", images.IMAGES.values(), ids=lambda image: image.name)
 def test_what_is_copied_is_a_source(image):
     """A file that a Containerfile copies but the digest leaves out would change without a rebuild."""
-    containerfile = ROOT / "images" / image.name / "Containerfile"
+    containerfile = ROOT / image.sources[0] / "Containerfile"
     text = containerfile.read_text() if containerfile.exists() else ""
     copied = [words for line in re.findall(r"^COPY (?!--from)(.*)$", text, re.M) for words in line.split()[:-1]]
     folders = [path.rstrip("/").removesuffix("/*.py") for path in copied]

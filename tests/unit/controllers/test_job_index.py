@@ -337,7 +337,7 @@ def test_a_script_knows_its_index(tmp_path: Path, serial: str, host: str, asset:
     program = user_data(script, [EnvVar(name="MORE", value="")], "sum").replace("/sys/class/dmi/id", str(tmp_path))
     console = tmp_path / "console"
     program = program.replace("/dev/ttyS0", str(console)).replace("/dev/console", str(console))
-    path = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    path = {"PATH": f"{tmp_path}:/usr/bin:/bin", "TMPDIR": str(tmp_path)}
     subprocess.run(["/bin/sh"], input=program, env=path, text=True, timeout=20, check=True)
     assert said.read_text().rstrip() == expected.rstrip()
 
