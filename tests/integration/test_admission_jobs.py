@@ -67,7 +67,10 @@ def won(rule: Raw) -> Raw:
         ({"selector": {"matchLabels": {}}}, "spec.selector", "not supported by hostler"),
         ({"manualSelector": True}, "spec.manualSelector", "not supported by hostler"),
         ({"podReplacementPolicy": "Never"}, "spec.podReplacementPolicy", "Unsupported value"),
-        ({"completionMode": "Indexed", "parallelism": 1}, "spec.completions: Required value", "when completion mode is Indexed"),
+        (
+            {"completionMode": "Indexed", "parallelism": 1},
+            "spec.completions: Required value", "when completion mode is Indexed",
+        ),
         (
             {"maxFailedIndexes": 1} | INDEXED,
             "spec.backoffLimitPerIndex: Required value", "when maxFailedIndexes is specified",
