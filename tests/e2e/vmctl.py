@@ -12,16 +12,21 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+VMCTL = (sys.executable, "-m", "hostler.cli.main")
+
+
+def alone() -> dict[str, str]:
+    """An environment in which the user's kubeconfig is left alone."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "HOSTLER_CLUSTER")}
+    return kept | {"HOSTLER_MERGE": "no"}
 
 
 def vmctl(
     *args: str, check: bool = True, timeout: float = 1500, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """vmctl, which leaves the user's kubeconfig alone."""
-    kept = {key: value for key, value in os.environ.items() if key not in ("KUBECONFIG", "HOSTLER_CLUSTER")}
     done = subprocess.run(
-        [sys.executable, "-m", "hostler.cli.main", *args],
-        env=kept | {"HOSTLER_MERGE": "no"} | environment, cwd=ROOT, capture_output=True, text=True, timeout=timeout,
+        [*VMCTL, *args], env=alone() | environment, cwd=ROOT, capture_output=True, text=True, timeout=timeout,
         check=False,
     )  # fmt: skip
     assert not check or done.returncode == 0, f"vmctl {' '.join(args)}:\n{done.stderr}\n{done.stdout}"
