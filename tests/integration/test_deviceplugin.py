@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,14 @@ async def size(stream: Any) -> int:
 
 
 @pytest.fixture
-async def kubelet(tmp_path: Path) -> AsyncIterator[Kubelet]:
-    folder = tmp_path / "device-plugins"
-    folder.mkdir()
+def folder() -> Iterator[Path]:
+    """A short path: a socket's has at most 107 characters."""
+    with tempfile.TemporaryDirectory() as made:
+        yield Path(made)
+
+
+@pytest.fixture
+async def kubelet(folder: Path) -> AsyncIterator[Kubelet]:
     made = Kubelet(folder)
     await made.start()
     yield made
@@ -154,9 +160,7 @@ async def test_a_restarted_kubelet_is_told_again(kubelet: Kubelet, tmp_path: Pat
             await reaches(sizes, 1000)
 
 
-async def test_a_kubelet_that_comes_later(tmp_path: Path) -> None:
-    folder = tmp_path / "device-plugins"
-    folder.mkdir()
+async def test_a_kubelet_that_comes_later(folder: Path, tmp_path: Path) -> None:
     late = Kubelet(folder)
     async with running(Plugin(folder, tun(tmp_path), always)):
         await asyncio.sleep(0.1)

@@ -215,7 +215,7 @@ async def test_a_manager_that_dies_at_every_write(place: Place) -> None:
         assert deaths < 240
     ends.cancel()
     await asyncio.gather(ends, return_exceptions=True)
-    assert deaths >= 20
+    assert deaths >= 12, "at the least, each of the six guests is made by a write of its own, and let go by another"
     vmis = await place.all(VMI)
     assert not [vmi for vmi in vmis if TRACKING in vmi["metadata"]["finalizers"]]
     for name in ("sum", "row"):
