@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import time
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -21,18 +20,12 @@ from cluster import up as make
 from cluster.errors import ClusterError
 from cluster.layout import Cluster
 from cluster.progress import Progress
+from hostler.cli import hardware
+from hostler.cli.options import DEFAULT, ClusterName, Output, OutputOption
 
-DEFAULT = "hostler"
 FOLLOW_SECONDS = 0.3
 
 app = typer.Typer(help="A real Kubernetes on this host: make it, look at it, remove it.", no_args_is_help=True)
-
-Name = Annotated[str, typer.Option("--name", envvar="HOSTLER_CLUSTER", help="Which cluster.")]
-
-
-class Output(StrEnum):
-    TEXT = "text"
-    JSON = "json"
 
 
 @app.command(
@@ -41,7 +34,7 @@ class Output(StrEnum):
     "[cyan]vmctl cluster up --name other[/]   a second one beside it"
 )
 def up(
-    name: Name = DEFAULT,
+    name: ClusterName = DEFAULT,
     nodes: Annotated[int, typer.Option(help="How many nodes; 0 for a control plane only.")] = 2,
     programs: Annotated[
         Path | None,
@@ -72,7 +65,7 @@ def introduce(cluster: Cluster, *, merge: bool) -> None:
 
 
 @app.command()
-def down(name: Name = DEFAULT) -> None:
+def down(name: ClusterName = DEFAULT) -> None:
     """Remove a cluster and everything in it."""
     progress = Progress()
     print(f"removing cluster {name}", file=sys.stderr)
@@ -83,7 +76,7 @@ def down(name: Name = DEFAULT) -> None:
 @app.command()
 def status(
     name: Annotated[str | None, typer.Option("--name", envvar="HOSTLER_CLUSTER", help="Only this one.")] = None,
-    output: Annotated[Output, typer.Option("--output", "-o")] = Output.TEXT,
+    output: OutputOption = Output.TEXT,
 ) -> None:
     """Tell what runs, what died, when and how often. Exit code 1 if something is wrong."""
     found = [state.read(cluster) for cluster in ([registry.get(name)] if name else registry.clusters())]
@@ -106,7 +99,7 @@ def _told(content: dict[str, object]) -> str:
 @app.command()
 def logs(
     program: Annotated[str | None, typer.Argument(help="Which; all names are told without it.")] = None,
-    name: Name = DEFAULT,
+    name: ClusterName = DEFAULT,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0)] = 50,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written.")] = False,
 ) -> None:
@@ -125,7 +118,7 @@ def logs(
 
 
 @app.command()
-def load(archives: Annotated[list[Path], typer.Argument(metavar="TAR...")], name: Name = DEFAULT) -> None:
+def load(archives: Annotated[list[Path], typer.Argument(metavar="TAR...")], name: ClusterName = DEFAULT) -> None:
     """Put OCI image archives into every node."""
     for line in loading.load(registry.get(name), archives):
         print(line)
@@ -133,7 +126,7 @@ def load(archives: Annotated[list[Path], typer.Argument(metavar="TAR...")], name
 
 @app.command()
 def kubeconfig(
-    name: Name = DEFAULT, path: Annotated[bool, typer.Option("--path", help="Only where it is.")] = False
+    name: ClusterName = DEFAULT, path: Annotated[bool, typer.Option("--path", help="Only where it is.")] = False
 ) -> None:
     """Print the administrator's kubeconfig."""
     file = registry.get(name).kubeconfig
@@ -146,3 +139,10 @@ def kubectl(context: typer.Context) -> None:
     words = sys.argv[sys.argv.index(context.info_name or "kubectl") + 1 :]  # as they were typed: click drops a "--"
     command = [str(cluster.bin / "kubectl"), f"--kubeconfig={cluster.kubeconfig}", *words]
     raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+def add(whole: typer.Typer) -> None:
+    hardware.add(app)
+    whole.add_typer(app, name="cluster")
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    whole.command(context_settings=settings)(kubectl)

@@ -12,7 +12,8 @@ from rich.text import Text
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.objects import Event
-from hostler.cli.target import Kubeconfig, Namespace, Output, OutputOption, VirtualMachines, parse, run, show
+from hostler.cli.options import Output, OutputOption
+from hostler.cli.target import Kubeconfig, Namespace, VirtualMachines, parse, run, show
 from hostler.runtime.conditions import parse as parse_time
 from hostler.runtime.errors import NotFound
 from hostler.runtime.kube import Api

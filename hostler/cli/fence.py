@@ -19,7 +19,7 @@ from hostler.api.fencing import FINAL, LEASE_LABEL, LEASE_PREFIX, MAINTENANCE, F
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.meta import Resource
 from hostler.api.objects import Lease, Node, Pod
-from hostler.cli.cluster import DEFAULT, Output
+from hostler.cli.options import DEFAULT, Output, OutputOption
 from hostler.runtime import kube
 from hostler.runtime.conditions import parse
 from hostler.runtime.errors import ApiError, NotFound, Terminal
@@ -30,7 +30,6 @@ T = TypeVar("T")
 
 app = typer.Typer(help="Nodes that fell silent: look, plan, acknowledge, switch off.", no_args_is_help=True)
 
-Format = Annotated[Output, typer.Option("--output", "-o")]
 Message = Annotated[str, typer.Option("--message", "-m", help="How you know, for the record.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Where Hostler is installed.")]
@@ -59,7 +58,7 @@ class NodeState:
 
 
 @app.command()
-def status(output: Format = Output.TEXT, namespace: Namespace = "hostler") -> None:
+def status(output: OutputOption = Output.TEXT, namespace: Namespace = "hostler") -> None:
     """Every node: its lease, its devices, and its latest operation. Exit code 1 if an operation needs somebody."""
     states = run(lambda api: _states(api, namespace))
     if output is Output.JSON:
@@ -120,7 +119,7 @@ def _row(state: NodeState) -> list[str]:
 
 
 @app.command()
-def plan(node: str, output: Format = Output.TEXT) -> None:
+def plan(node: str, output: OutputOption = Output.TEXT) -> None:
     """What fencing the node would do, and to whom. Nothing is done."""
     told = run(lambda api: _plan(api, node))
     if output is Output.JSON:
@@ -240,3 +239,7 @@ def _kubeconfig() -> str | None:
         return str(registry.get(os.environ.get("HOSTLER_CLUSTER", DEFAULT)).kubeconfig)
     except ClusterError:
         return None
+
+
+def add(whole: typer.Typer) -> None:
+    whole.add_typer(app, name="fence")

@@ -11,13 +11,12 @@ from typing import Annotated
 import aiohttp
 import typer
 
+from hostler.cli.options import Output, OutputOption
 from hostler.cli.stdin import chunks
 from hostler.cli.target import (
     PROTOCOL,
     Kubeconfig,
     Namespace,
-    Output,
-    OutputOption,
     VirtualMachineInstances,
     parse,
     run,

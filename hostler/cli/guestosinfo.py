@@ -6,7 +6,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hostler.cli.target import Kubeconfig, Namespace, Output, OutputOption, VirtualMachineInstances, parse, run, show
+from hostler.cli.options import Output, OutputOption
+from hostler.cli.target import Kubeconfig, Namespace, VirtualMachineInstances, parse, run, show
 from hostler.runtime.kube import Api
 
 

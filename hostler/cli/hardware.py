@@ -11,7 +11,7 @@ import yaml
 from cluster import bmcs, power, registry
 from cluster.errors import ClusterError
 from cluster.layout import Cluster, Node
-from hostler.cli.cluster import DEFAULT, Name
+from hostler.cli.options import DEFAULT, ClusterName
 
 
 class After(StrEnum):
@@ -43,7 +43,7 @@ HAPPENINGS: dict[Happening, Callable[[Node], None]] = {
 
 
 def bmc(
-    name: Name = DEFAULT,
+    name: ClusterName = DEFAULT,
     fault: Annotated[
         list[str] | None, typer.Option(help=f"NODE=FAULT: how a BMC behaves from now on; {', '.join(bmcs.FAULTS)}.")
     ] = None,
@@ -65,7 +65,7 @@ def bmc(
 def node(
     which: Annotated[str, typer.Argument(metavar="NODE")],
     what: Annotated[Happening, typer.Argument(metavar="|".join(Happening))],
-    name: Name = DEFAULT,
+    name: ClusterName = DEFAULT,
 ) -> None:
     """Let something happen to a node: power off and on, a crash, a freeze, a cut wire to the control plane."""
     HAPPENINGS[what](find(registry.get(name), which))
@@ -76,3 +76,8 @@ def find(cluster: Cluster, which: str) -> Node:
     if found is None:
         raise ClusterError(f"no node {which}; there are: {', '.join(each.name for each in cluster.nodes)}")
     return found
+
+
+def add(app: typer.Typer) -> None:
+    app.command()(bmc)
+    app.command()(node)

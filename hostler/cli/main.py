@@ -1,50 +1,77 @@
 """vmctl: clusters on this host, and what runs on them."""
 
+import importlib
 import sys
+from collections import UserDict
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from cluster.errors import ClusterError
-from hostler.cli import (
-    cluster,
-    console,
-    describe,
-    fence,
-    forward,
-    guestosinfo,
-    hardware,
-    image_upload,
-    migrate,
-    power,
-    rollout,
-    ssh,
-    tour,
-    up,
-)
 from hostler.runtime.errors import Terminal
+
+# Command -> the module that adds it. Only that one is imported: a Kubernetes client takes a second to load.
+MODULES = {
+    "up": "up",
+    "tour": "tour",
+    "migrate": "migrate",
+    "migrate-cancel": "migrate",
+    "start": "power",
+    "stop": "power",
+    "restart": "power",
+    "pause": "power",
+    "unpause": "power",
+    "softreboot": "power",
+    "soft-reboot": "power",
+    "console": "console",
+    "port-forward": "forward",
+    "vnc": "forward",
+    "ssh": "ssh",
+    "guestosinfo": "guestosinfo",
+    "describe": "describe",
+    "image-upload": "image_upload",
+    "kubectl": "cluster",
+    "cluster": "cluster",
+    "fence": "fence",
+    "rollout": "rollout",
+}
+
+
+class Imported(UserDict[str, Any]):
+    """Command -> what it does, which is imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> Any:
+        return commands(self.data[name])[name]
+
+
+class Commands(TyperGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings | {"commands": Imported(MODULES)})
+
+
+def commands(module: str) -> dict[str, Any]:
+    """What a module of this package adds, by name."""
+    app = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    app.callback()(lambda: None)  # so that one command alone is a group, too
+    importlib.import_module(f"hostler.cli.{module}").add(app)
+    return dict(typer.main.get_group(app).commands)
+
 
 app = typer.Typer(
     name="vmctl",
+    cls=Commands,
     help="Virtual machines as Kubernetes workloads.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command()(up.up)
-app.command("tour")(tour.run)
-cluster.app.command()(hardware.bmc)
-cluster.app.command()(hardware.node)
-app.command("migrate")(migrate.migrate)
-app.command("migrate-cancel")(migrate.migrate_cancel)
-app.add_typer(cluster.app, name="cluster")
-app.add_typer(fence.app, name="fence")
-app.add_typer(rollout.app, name="rollout")
-for part in (power, console, forward, ssh, guestosinfo, describe, image_upload):
-    part.add(app)
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})(
-    cluster.kubectl
-)
+
+
+@app.callback()
+def vmctl() -> None:
+    pass
 
 
 def main() -> None:

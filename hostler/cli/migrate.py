@@ -124,3 +124,8 @@ async def progress(api: Api, namespace: str, name: str) -> str:
     return "  {processed} MiB copied, {remaining} MiB left of {total}".format(
         **{key: int(told.get(key, 0)) // MIB for key in ("processed", "remaining", "total")}
     )
+
+
+def add(app: typer.Typer) -> None:
+    app.command("migrate")(migrate)
+    app.command("migrate-cancel")(migrate_cancel)

@@ -147,3 +147,7 @@ def chosen(known: list[Revision], number: int) -> Revision:
             return each
     there = ", ".join(str(each.number) for each in known)
     raise Terminal("NoRevision", f"unable to find revision {number}; there are: {there}")
+
+
+def add(whole: typer.Typer) -> None:
+    whole.add_typer(app, name="rollout")

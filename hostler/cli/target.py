@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -17,11 +16,6 @@ from hostler.runtime.kube import Api, connect
 
 T = TypeVar("T")
 PROTOCOL = "plain.kubevirt.io"
-
-
-class Output(StrEnum):
-    TEXT = "text"
-    JSON = "json"
 
 
 class VirtualMachines(Resource):
@@ -47,7 +41,6 @@ Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="Defaul
 Kubeconfig = Annotated[
     Path | None, typer.Option("--kubeconfig", help="Default: KUBECONFIG, else ~/.kube/config.", dir_okay=False)
 ]
-OutputOption = Annotated[Output, typer.Option("--output", "-o", help="How data is printed.")]
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 
 

@@ -71,3 +71,7 @@ def _markdown(stops: list[tour.Stop], table: str) -> str:
         text = "\n".join(stop.lines)
         parts.append(f"## {stop.name}\n\n```\n{text}\n```\n")
     return "\n".join(parts)
+
+
+def add(app: typer.Typer) -> None:
+    app.command("tour")(run)

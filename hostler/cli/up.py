@@ -135,3 +135,7 @@ def run_example(folder: Path, config: str, progress: Progress) -> str:
 def example_labels() -> str:
     labels = yaml.safe_load(HELLO.read_text())["spec"]["selector"]["matchLabels"]
     return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
+def add(app: typer.Typer) -> None:
+    app.command()(up)
