@@ -29,6 +29,7 @@ def main() -> None:
                 home=settings.namespace,
                 listeners=(metrics.heard if whole else metrics.heard_of_ours,),
                 figures=metrics.figures(whole=whole),
+                events_per_second=settings.events_per_second,
             )
             parts.create_task(running, name="controllers")
 

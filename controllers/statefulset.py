@@ -155,9 +155,6 @@ def report(row: Row, book: Book) -> Raw:
 
 def told(stateful_set: StatefulSet, vmi: VMI) -> Event:
     name, own = vmi.metadata.name, stateful_set.metadata.name
-    if members.finished(vmi):
-        note = f"StatefulSet {vmi.metadata.namespace}/{own} is recreating failed virtual machine instance {name}"
-        return Event("RecreatingFailedPod", note, "Warning")
     return Event("SuccessfulDelete", f"delete VirtualMachineInstance {name} in StatefulSet {own} successful")
 
 

@@ -1,4 +1,4 @@
-"""Carries out plans: actions first, then the status, then the events."""
+"""Carries out plans: actions first, then the status; the events after what they are about."""
 
 import asyncio
 import logging
@@ -61,10 +61,16 @@ class Applier:
         failures = await self._act(plan.actions)
         if failures:
             plan = controller.failed(parent, plan, failures[0], now)
+        if plan.actions:  # they are done, even if the status is refused
+            self._tell(parent, plan)
         postponed = await self._write_status(controller, parent, plan)
+        if not plan.actions:
+            self._tell(parent, plan)
+        return Outcome(failures, postponed)
+
+    def _tell(self, parent: Resource, plan: Plan) -> None:
         for event in plan.events:
             self._recorder.record(parent, event)
-        return Outcome(failures, postponed)
 
     async def _act(self, actions: Sequence[Action]) -> tuple[Failure, ...]:
         """All actions in order, those of one sort side by side: 1, then 2, 4, 8, ... until one is refused."""

@@ -27,6 +27,7 @@ COALESCE = 0.2  # seconds that an event waits for its likes
 LONGEST = 64.0  # seconds between two writes of a series
 FORGET = 600.0  # seconds after which a reason starts afresh
 NOTE = 1024  # bytes, the API's limit
+PER_SECOND = 2.0  # Normal events, after a burst of 25; Warnings have twice as much
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,14 @@ class Series:
 class Recorder:
     """Takes events at any time; `run` writes them. An event that cannot be written is dropped."""
 
-    def __init__(self, kube: Kube, reporter: str, instance: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        reporter: str,
+        instance: str,
+        clock: Callable[[], float] = time.monotonic,
+        per_second: float = PER_SECOND,
+    ) -> None:
         self._kube = kube
         self._clock = clock
         self._reporter = reporter
@@ -57,7 +65,7 @@ class Recorder:
         self._series: dict[tuple[str, Event], Series] = {}
         self._notes: dict[tuple[str, str, str], int] = {}  # (UID, type, reason) -> different notes so far
         self._news = asyncio.Event()
-        self._limits = {"Normal": TokenBucket(2, 25, clock), "Warning": TokenBucket(5, 50, clock)}
+        self._limits = {"Normal": TokenBucket(per_second, 25, clock), "Warning": TokenBucket(2 * per_second, 50, clock)}
 
     def record(self, about: Resource, event: Event) -> None:
         uid = about.metadata.uid

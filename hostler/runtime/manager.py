@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from hostler.api.objects import Namespace
 from hostler.runtime.apply import Applier, Sender
-from hostler.runtime.events import Recorder
+from hostler.runtime.events import PER_SECOND, Recorder
 from hostler.runtime.figures import Figure, show
 from hostler.runtime.loop import Loop
 from hostler.runtime.pause import SELECTOR, Pause
@@ -28,6 +28,7 @@ async def manage(  # noqa: PLR0913 - what a process is made of
     listeners: Iterable[Listener] = (),
     home: str | None = None,
     figures: Iterable[Figure] = (),
+    events_per_second: float = PER_SECOND,
 ) -> None:
     """Until cancelled; if any part fails, all end. Listeners hear of every change, for what they count.
 
@@ -37,7 +38,7 @@ async def manage(  # noqa: PLR0913 - what a process is made of
     store = Store(shared=[controller.parent for controller in controllers])
     for listener in listeners:
         store.subscribe(listener)
-    recorder = Recorder(kube, reporter, identity)
+    recorder = Recorder(kube, reporter, identity, per_second=events_per_second)
     pause = Pause(home, recorder.record) if home is not None else None
     appliers = [Applier(kube, store, recorder, sender=sender) for _ in controllers]
     loops = [Loop(each, store, applier, pause=pause) for each, applier in zip(controllers, appliers, strict=True)]

@@ -33,7 +33,7 @@ def verdicts(
     """All scenarios that were asked for, side by side."""
     folder = tmp_path_factory.mktemp("judge")
     program = programs.find(["kube-controller-manager"])["kube-controller-manager"]
-    manager = Manager(hostler.account("hostler", "hostler-manager"), folder, "judged")
+    manager = Manager(hostler.account("hostler", "hostler-manager"), folder, "judged", "--events-per-second", "1000")
     params = [item.callspec.params.get("scenario") for item in request.session.items if hasattr(item, "callspec")]
     chosen = [each for each in SCENARIOS if each in params] or list(SCENARIOS)
     controllers = [f"{each}-controller" for each in CONTROLLERS]

@@ -14,7 +14,7 @@ from typing import Any
 
 from hostler.api import apps, launcher
 from hostler.api.meta import Resource
-from hostler.api.objects import ControllerRevision, Node, Pod
+from hostler.api.objects import ControllerRevision, Event, Node, Pod
 from hostler.runtime.errors import ApiError, NotFound
 from hostler.runtime.kube import Api
 from hostler.runtime.protocol import Kind, Raw
@@ -70,6 +70,7 @@ class Record:
     moves: list[str] = field(default_factory=list)
     sizes: list[str] = field(default_factory=list)  # of a deployment's sets
     turns: list[str] = field(default_factory=list)  # of conditions
+    events: set[str] = field(default_factory=set)  # type and reason; how often is not counted, for both sum them up
 
 
 class Side:
@@ -89,7 +90,7 @@ class Side:
     # what is seen
 
     def reflectors(self) -> list[Reflector]:
-        kinds: tuple[Kind, ...] = (*self.words.all, ControllerRevision)
+        kinds: tuple[Kind, ...] = (*self.words.all, ControllerRevision, Event)
         return [Reflector(self.api, kind, self, namespace=self.namespace) for kind in kinds]
 
     def observe(self, kind: Kind, raw: Raw) -> None:
@@ -98,6 +99,8 @@ class Side:
         self._write_down(kind, before, raw)
         if kind is Pod:
             self._attend(raw)
+        elif kind is Event:
+            self._hear(raw)
         self._news.tell()
 
     def forget(self, kind: Kind, raw: Raw) -> None:
@@ -128,6 +131,14 @@ class Side:
             known, fresh = told(before) if before else {}, told(raw)
             turns = (each for each in fresh if fresh[each].split()[0] != known.get(each, "").partition(" ")[0])
             self.records[raw["metadata"]["name"]].turns += (f"{each} {fresh[each].split()[0]}" for each in turns)
+
+    def _hear(self, event: Raw) -> None:
+        """An event is told of a workload, or of a deployment's set."""
+        about, told_of = event["regarding"], f"{event['type']} {event['reason']}"
+        if about["kind"] in {each.kind() for each in self.words.workloads.values()}:
+            self.records[about["name"]].events.add(told_of)
+        elif replica_set := self._found[self.words.replica_set].get(about["uid"]):
+            self.records[app(replica_set)].events.add(f"set: {told_of}")
 
     def all(self, kind: Kind) -> list[Raw]:
         return sorted(self._found[kind].values(), key=lambda raw: str(raw["metadata"]["name"]))

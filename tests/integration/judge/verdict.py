@@ -136,6 +136,7 @@ class Trial:
         seen["moves"] = moves if self._scenario.ordered else sorted(moves)
         seen["sizes"] = record.sizes[len(begun.sizes) :]
         seen["turns"] = sorted(record.turns[len(begun.turns) :])
+        seen["events"] = sorted(record.events)
         return seen
 
     def _record(self, scene: Scene) -> Record:

@@ -1,14 +1,16 @@
 """Plans carried out against the fake API server."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from hostler.api import objects
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.runtime.apply import Applier, changes
 from hostler.runtime.errors import AlreadyExists, Conflict, Forbidden, Unavailable
-from hostler.runtime.events import Recorder
+from hostler.runtime.events import COALESCE, Recorder
 from hostler.runtime.pace import TokenBucket
 from hostler.runtime.plan import Controller, Create, Delete, Event, Failure, Patch, Plan, owner_reference
 from hostler.runtime.protocol import Raw
@@ -238,3 +240,18 @@ def test_changes_to_nothing() -> None:
 def quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     with caplog.at_level("WARNING"):
         yield
+
+
+@pytest.mark.parametrize("does", [True, False])
+async def test_what_was_done_is_told_even_if_the_status_is_refused(bench: Bench, does: bool) -> None:
+    def stale(verb: str, kind: Any, _name: str) -> None:
+        if verb == "PATCH" and kind is VirtualMachineInstance:
+            raise Conflict(409, "Conflict", "it was changed meanwhile")
+
+    bench.kube.refuse = stale
+    actions = [Create(ConfigMap, bench.child("a"))] if does else []
+    with pytest.raises(Conflict):
+        await bench.apply(*actions, status={"reason": "x"}, events=(Event("SuccessfulCreate", "Created a"),))
+    await asyncio.sleep(COALESCE)
+    await bench.recorder.flush()
+    assert len(bench.kube.names(objects.Event)) == (1 if does else 0)
