@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from functools import partial
 from typing import Any, NamedTuple
 
 from tests.integration.judge.script import Scenario, Scene, Step
@@ -11,6 +12,7 @@ from tests.integration.judge.side import News, Record, Side
 
 COMES = 60.0  # seconds until the picture of a step is there, on a machine that has much to do
 AGREES = 10.0  # seconds until the statuses, which are written a moment later, are the same
+EVENTS = 120.0  # seconds until all events are written, for which nobody hurries
 
 
 PICTURE = "picture"
@@ -72,10 +74,11 @@ class Trial:
             if not await self._comes(name, step):
                 return self.verdict
             await asyncio.gather(*(nudge(scene, number) for scene in self._scenes))
-            await self._agrees(name)
+            await self._settle(partial(self._differences, name), AGREES)
             seen = (self._seen(scene, begun) for scene, begun in zip(self._scenes, self._begun, strict=True))
             self.verdict.story += [f"{name}: {step.sees}", *(f"    {each}" for each in seen)]
             self._begun = [copy(self._record(scene)) for scene in self._scenes]
+        await self._settle(self._events_differ, EVENTS)
         return self.verdict
 
     async def _comes(self, name: str, step: Step) -> bool:
@@ -102,17 +105,17 @@ class Trial:
                 return [step.sees, each.ours]
         return [step.sees, step.sees]
 
-    async def _agrees(self, name: str) -> None:
+    async def _settle(self, differences: Callable[[], list[Difference]], seconds: float) -> None:
         """What differs for good is written down."""
         found: list[Difference] = []
 
         def same() -> bool:
-            found[:] = self._differences(name)
+            found[:] = differences()
             if not all(scene.side.caught_up(scene.kind, scene.name) for scene in self._scenes):
                 return False
             return all(any(each.covers(one) for each in self._known) for one in found)
 
-        await self._until(same, AGREES)
+        await self._until(same, seconds)
         for one in found:
             covering = [each for each in self._known if each.covers(one)]
             self.verdict.listed.update(covering)
@@ -126,6 +129,11 @@ class Trial:
         rows = ((item, shown(kubernetes.get(item)), shown(ours.get(item))) for item in items)
         return [Difference(self._scenario.name, name, item, a, b) for item, a, b in rows if a != b]
 
+    def _events_differ(self) -> list[Difference]:
+        """Of what was told from the beginning to the end."""
+        kubernetes, ours = (shown(sorted(self._record(scene).events)) for scene in self._scenes)
+        return [Difference(self._scenario.name, "end", "events", kubernetes, ours)] if kubernetes != ours else []
+
     def _seen(self, scene: Scene, begun: Record) -> dict[str, Any]:
         """What the step has brought."""
         record = self._record(scene)
@@ -136,7 +144,6 @@ class Trial:
         seen["moves"] = moves if self._scenario.ordered else sorted(moves)
         seen["sizes"] = record.sizes[len(begun.sizes) :]
         seen["turns"] = sorted(record.turns[len(begun.turns) :])
-        seen["events"] = sorted(record.events)
         return seen
 
     def _record(self, scene: Scene) -> Record:
