@@ -68,16 +68,16 @@ def one_run(world: Simulation, load: Load, members: int, options: argparse.Names
     before = load.before(members)
     if before:
         world.kubectl.apply(*before, namespace=NAMESPACE)
-    try:
-        with world.manager() as manager:
+    with world.manager() as manager:
+        try:
             trial = Trial(world.kubectl, manager, load, members, options.limit)
             empty = process.resident_mib(manager.pid)
             up = trial.way(load.up, members)
             full, still = process.resident_mib(manager.pid), look_on(manager, options.idle)
             down = trial.way(load.down, 0)
             peak = process.peak_mib(manager.pid)
-    finally:
-        world.kubectl("delete", "-n", NAMESPACE, load.resource, "--all", "--wait=false")
+        finally:  # before the manager goes, whose finalizers they may have
+            world.kubectl("delete", "-n", NAMESPACE, load.resource, "--all", "--timeout=100s")
     memory = {"empty_mib": round(empty, 1), "full_mib": round(full, 1), "peak_mib": round(peak, 1)}
     return {"members": members, "up": up, "idle": still, "down": down} | memory
 
