@@ -9,7 +9,7 @@ from hostler.runtime import metrics
 K = TypeVar("K")
 
 FIRST, LONGEST = 0.5, 120.0  # seconds before the first new try after an error, and before the tenth
-SHARE = 0.1  # of the time, that visits to one paced key may take: large sets are visited less often
+SHARE = 1 / 30  # of the time, that visits to one paced key may take: large sets are visited less often
 
 
 class WorkQueue(Generic[K]):

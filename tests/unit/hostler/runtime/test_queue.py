@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from hostler.runtime.queue import FIRST, LONGEST, WorkQueue
+from hostler.runtime.queue import FIRST, LONGEST, SHARE, WorkQueue
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ async def test_a_costly_visit_is_followed_by_a_longer_pause() -> None:
     queue: WorkQueue[str] = WorkQueue("paced", pace=0.01)
     queue.add("a")
     await queue.get()
-    queue.done("a", cost=0.02)
+    queue.done("a", cost=0.2 * SHARE)
     queue.add("a")
     assert await taken(queue, 0.1) == []
     assert await taken(queue, 0.2) == ["a"]
