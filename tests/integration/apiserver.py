@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import random
 import secrets
 import socket
@@ -254,7 +255,10 @@ def free(port: int) -> bool:
     return True
 
 
-PORTS = filter(free, random.sample(range(20000, 30000), 10000))
+# each worker has its own ones
+WORKER, WORKERS = os.environ.get("PYTEST_XDIST_WORKER", "gw0"), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+OURS = range(20000 + int(WORKER.removeprefix("gw")), 30000, WORKERS)
+PORTS = filter(free, random.sample(OURS, len(OURS)))
 
 
 def write_tokens(path: Path, admin: str) -> Path:
