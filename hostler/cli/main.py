@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections import UserDict
+from functools import cache
 from typing import Any
 
 import typer
@@ -50,6 +51,7 @@ class Commands(TyperGroup):
         super().__init__(**settings | {"commands": Imported(MODULES)})
 
 
+@cache
 def commands(module: str) -> dict[str, Any]:
     """What a module of this package adds, by name."""
     app = typer.Typer(add_completion=False, rich_markup_mode="rich")

@@ -9,13 +9,14 @@ import typer
 
 from cluster import catalog, programs, registry, status, tour
 from cluster.errors import ClusterError
+from hostler.cli.options import DEFAULT, ClusterName
 
 Names = list[str]
 
 
 def run(
     names: Annotated[Names | None, typer.Argument(metavar="[EXAMPLE...]", help="Only these; default: all.")] = None,
-    name: Annotated[str, typer.Option("--name", envvar="HOSTLER_CLUSTER", help="Which cluster.")] = "hostler",
+    name: ClusterName = DEFAULT,
     page: Annotated[Path | None, typer.Option(help="Write the whole tour as a Markdown page.")] = None,
     output: Annotated[str, typer.Option("-o", "--output", help="text or json: the table at the end.")] = "text",
 ) -> None:

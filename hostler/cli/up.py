@@ -16,6 +16,7 @@ from cluster.images import Built
 from cluster.layout import Cluster
 from cluster.progress import Progress
 from hostler.cli.cluster import introduce
+from hostler.cli.options import DEFAULT, ClusterName
 from launcher.agent import kvm
 
 CHECKOUT = Path(__file__).parents[2]
@@ -29,7 +30,7 @@ Values = list[str]
 
 
 def up(  # noqa: PLR0913, PLR0917 - each is an option of the command line
-    name: Annotated[str, typer.Option("--name", envvar="HOSTLER_CLUSTER", help="Which cluster.")] = "hostler",
+    name: ClusterName = DEFAULT,
     nodes: Annotated[int, typer.Option(help="How many nodes.", min=1)] = 2,
     given: Annotated[
         Path | None,

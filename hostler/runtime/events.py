@@ -27,7 +27,8 @@ COALESCE = 0.2  # seconds that an event waits for its likes
 LONGEST = 64.0  # seconds between two writes of a series
 FORGET = 600.0  # seconds after which a reason starts afresh
 NOTE = 1024  # bytes, the API's limit
-PER_SECOND = 2.0  # Normal events, after a burst of 25; Warnings have twice as much
+PER_SECOND = 2.0  # Normal events, after a burst of 25
+WARNINGS = 2.5  # times as many Warnings as Normal events a second
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,10 @@ class Recorder:
         self._series: dict[tuple[str, Event], Series] = {}
         self._notes: dict[tuple[str, str, str], int] = {}  # (UID, type, reason) -> different notes so far
         self._news = asyncio.Event()
-        self._limits = {"Normal": TokenBucket(per_second, 25, clock), "Warning": TokenBucket(2 * per_second, 50, clock)}
+        self._limits = {
+            "Normal": TokenBucket(per_second, 25, clock),
+            "Warning": TokenBucket(WARNINGS * per_second, 50, clock),
+        }
 
     def record(self, about: Resource, event: Event) -> None:
         uid = about.metadata.uid
