@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from hostler.runtime.events import PER_SECOND
+from hostler.runtime.plan import EVENTS_PER_SECOND
 from hostler.runtime.settings import Settings
 
 MIB = 2**20
@@ -22,7 +22,9 @@ class ManagerSettings(Settings):
         5.0, description="seconds that a launcher pod may take before the VMI is said to be Scheduling"
     )
     events_per_second: float = Field(
-        PER_SECOND, gt=0, description="how many Normal events are written in the long run; what is more is dropped"
+        EVENTS_PER_SECOND,
+        gt=0,
+        description="how many Normal events are written in the long run; what is more is dropped",
     )
     cpu_allocation_ratio: int = Field(10, gt=0, description="guest CPUs for each CPU that a pod requests")
 

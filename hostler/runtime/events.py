@@ -18,7 +18,7 @@ from hostler.api.meta import Resource
 from hostler.runtime import metrics
 from hostler.runtime.errors import ApiError, NotFound
 from hostler.runtime.pace import TokenBucket
-from hostler.runtime.plan import Event
+from hostler.runtime.plan import EVENTS_PER_SECOND, Event
 from hostler.runtime.protocol import Kube, Raw
 
 DIFFERENT = 10  # notes of one reason about one object before they are combined
@@ -27,7 +27,6 @@ COALESCE = 0.2  # seconds that an event waits for its likes
 LONGEST = 64.0  # seconds between two writes of a series
 FORGET = 600.0  # seconds after which a reason starts afresh
 NOTE = 1024  # bytes, the API's limit
-PER_SECOND = 2.0  # Normal events, after a burst of 25
 WARNINGS = 2.5  # times as many Warnings as Normal events a second
 
 log = logging.getLogger(__name__)
@@ -57,7 +56,7 @@ class Recorder:
         reporter: str,
         instance: str,
         clock: Callable[[], float] = time.monotonic,
-        per_second: float = PER_SECOND,
+        per_second: float = EVENTS_PER_SECOND,
     ) -> None:
         self._kube = kube
         self._clock = clock

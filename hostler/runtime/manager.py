@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from hostler.api.objects import Namespace
 from hostler.runtime.apply import Applier, Sender
-from hostler.runtime.events import PER_SECOND, Recorder
+from hostler.runtime.events import Recorder
 from hostler.runtime.figures import Figure, show
 from hostler.runtime.loop import Loop
 from hostler.runtime.pause import SELECTOR, Pause
-from hostler.runtime.plan import AnyController
+from hostler.runtime.plan import EVENTS_PER_SECOND, AnyController
 from hostler.runtime.protocol import Kind, Kube
 from hostler.runtime.reflector import Reflector
 from hostler.runtime.store import Listener, Store
@@ -28,7 +28,7 @@ async def manage(  # noqa: PLR0913 - what a process is made of
     listeners: Iterable[Listener] = (),
     home: str | None = None,
     figures: Iterable[Figure] = (),
-    events_per_second: float = PER_SECOND,
+    events_per_second: float = EVENTS_PER_SECOND,
 ) -> None:
     """Until cancelled; if any part fails, all end. Listeners hear of every change, for what they count.
 

@@ -13,6 +13,8 @@ from hostler.runtime.store import Key, Store
 P = TypeVar("P", bound=Resource)
 S = TypeVar("S")
 
+EVENTS_PER_SECOND = 2.0  # Normal ones of all objects, after a burst: what is more is not written
+
 
 @dataclass(frozen=True)
 class Create:
