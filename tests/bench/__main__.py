@@ -25,7 +25,9 @@ def main() -> int:
     parser.add_argument("--single", action="store_true", help="scale: not with twice as many, too")
     parser.add_argument("--idle", type=int, default=20, help="scale: seconds of looking on while nothing changes")
     parser.add_argument("--limit", type=int, default=500, help="scale: seconds for either way (default 500)")
-    parser.add_argument("--rounds", type=int, default=5, help="boot: starts of each kind (default 5)")
+    parser.add_argument(
+        "--rounds", type=int, help="boot: starts of each kind (default 5); scale: runs of each size (default 3)"
+    )
     parser.add_argument("--fences", type=int, default=1, help="fencing: losses of each kind (default 1)")
     parser.add_argument("--moves", type=int, default=100, help="migration: moves back and forth (default 100)")
     options = parser.parse_args()

@@ -14,6 +14,7 @@ from typing import Any
 from tests.bench import guests, report
 from tests.bench.kubectl import Kubectl
 
+ROUNDS = 5  # starts of each kind
 NAMESPACE = "default"
 BY_HAND = "bench-by-hand"
 FLAGS = ("-no-user-config", "-nodefaults")  # of QEMU's options, those without a value
@@ -42,7 +43,9 @@ def run(options: argparse.Namespace) -> None:
     try:
         _rival(kubectl, node)
         command: list[str] = []
-        for i in range(options.rounds + 1):  # taken in turn, so that a slow spell hits both; the first does not count
+        for i in range(
+            (options.rounds or ROUNDS) + 1
+        ):  # taken in turn, so that a slow spell hits both; the first does not count
             seconds, seen = _ours(kubectl, f"bench-boot-{i}", node)
             ours.append(seconds)
             command = command or by_hand_command(seen)

@@ -8,10 +8,13 @@ work: 1000 VMIs of a replica set Running in 70 s, 26 s of CPU, 261 MB. Its code 
 
 import argparse
 import json
+import statistics
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import product
 from math import ceil
 from typing import Any
 
@@ -22,6 +25,8 @@ from tests.bench.manager import Manager, Sample
 from tests.bench.simulation import NAMESPACE, NODES, Simulation, requests, simulation
 
 KUBEVIRT = {"seconds": 70.0, "cpu_seconds": 26.0, "peak_mib": 261.0}  # up, 1000 members of a replica set
+ROUNDS = 3
+WAYS = ("up", "down")
 LINEAR = ("seconds", "cpu_seconds")  # what is to be at most 2.2 times as much for twice as many
 VMIS = "virtualmachineinstances"
 Result = dict[str, Any]
@@ -53,15 +58,37 @@ def keep(load: Load, result: Result) -> None:
 
 
 def measure(world: Simulation, load: Load, options: argparse.Namespace) -> Result:
-    base, double = load.unit * ceil(options.members * load.share / load.unit), not options.single
-    runs = [one_run(world, load, size, options) for size in ((base, 2 * base) if double else (base,))]
-    result: Result = {"measured": datetime.now(UTC).isoformat(timespec="seconds"), "note": load.note, "runs": runs}
-    if double:
+    """N and 2 N in turn, as often as asked for, so that a slow spell of the machine hits both."""
+    base = load.unit * ceil(options.members * load.share / load.unit)
+    sizes = (base,) if options.single else (base, 2 * base)
+    rounds = [[one_run(world, load, size, options) for size in sizes] for _ in range(options.rounds or ROUNDS)]
+    of_size = list(zip(*rounds, strict=True))
+    result: Result = {
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "note": load.note,
+        "runs": [median_run(runs) for runs in of_size],
+        "rounds": [[figures(each) for each in runs] for runs in rounds],
+    }
+    if not options.single:
+        one, two = (medians(runs) for runs in of_size)
         result["ratios"] = {
-            way: {key: round(runs[1][way][key] / max(runs[0][way][key], 0.01), 2) for key in LINEAR}
-            for way in ("up", "down")
+            way: {key: round(two[way][key] / max(one[way][key], 0.01), 2) for key in LINEAR} for way in WAYS
         }
     return result
+
+
+def median_run(runs: Sequence[Result]) -> Result:
+    """The run that took the middle of all CPU; of an even number, the dearer one of the two."""
+    return sorted(runs, key=lambda run: sum(run[way]["cpu_seconds"] for way in WAYS))[len(runs) // 2]
+
+
+def figures(run: Result) -> Result:
+    """What is to be linear, of one run."""
+    return {way: {key: run[way][key] for key in LINEAR} for way in WAYS}
+
+
+def medians(runs: Sequence[Result]) -> Result:
+    return {way: {key: statistics.median(run[way][key] for run in runs) for key in LINEAR} for way in WAYS}
 
 
 def one_run(world: Simulation, load: Load, members: int, options: argparse.Namespace) -> Result:
@@ -154,7 +181,7 @@ def table(load: Load, result: Result) -> str:
     runs = result["runs"]
     head = ("what", *[str(each["members"]) for each in runs], *(["ratio"] if len(runs) > 1 else []))
     rows = []
-    for way in ("up", "down"):
+    for way in WAYS:
         for key in (*LINEAR, "writes_per_vmi", "watch_events"):
             rows.append(row(f"{way}: {key}", [each[way][key] for each in runs]))
         for key in runs[0][way]["writes"]:
@@ -167,7 +194,15 @@ def table(load: Load, result: Result) -> str:
         rows.append(row(key, [each[key] for each in runs]))
     rows.append(row("unchanged: CPU %", [each["idle"]["cpu_percent"] for each in runs]))
     rows.append(row("unchanged: writes", [each["idle"]["writes"] for each in runs]))
+    for way, key in product(WAYS, LINEAR) if len(runs) > 1 else ():
+        rows.append((f"{way}: {key}, of medians", *spans(result, way, key), result["ratios"][way][key]))
     return report.table(f"scale: {title(load.name, result)} on {NODES} simulated nodes", head, rows)
+
+
+def spans(result: Result, way: str, key: str) -> list[str]:
+    """The least and the most of all rounds, for each size."""
+    sizes = zip(*[[run[way][key] for run in runs] for runs in result["rounds"]], strict=True)
+    return [" to ".join(map(str, dict.fromkeys((min(of_size), max(of_size))))) for of_size in sizes]
 
 
 def row(name: str, values: list[float]) -> tuple[object, ...]:
