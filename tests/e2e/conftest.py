@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cluster import images
-from tests.e2e.vmctl import Kubectl, fresh_namespace, status, vmctl
+from tests.e2e.vmctl import TEST_NAMESPACE, Kubectl, fresh_namespace, status, vmctl
 
 NAME = "e2e"
 
@@ -29,8 +29,10 @@ def cluster() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def kubectl(cluster: str) -> Kubectl:
-    return Kubectl(cluster)
+def kubectl(cluster: str) -> Iterator[Kubectl]:
+    made = Kubectl(cluster)
+    yield made
+    made("delete", "namespace", "-l", TEST_NAMESPACE, "--timeout=300s")  # which they are already: nothing holds them
 
 
 @pytest.fixture(scope="session")

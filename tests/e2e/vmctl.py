@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.e2e.seen import until
+
 ROOT = Path(__file__).parents[2]
+TEST_NAMESPACE = "hostler.io/test"  # label
 VMCTL = (sys.executable, "-m", "hostler.cli.main")
 
 
@@ -93,18 +96,19 @@ class Following:
 
 @contextlib.contextmanager
 def fresh_namespace(kubectl: Kubectl) -> Iterator[str]:
-    """A namespace for one test, with its service account; everything in it goes with it."""
-    body = json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"generateName": "e2e-"}})
+    """A namespace for one test, with its service account; when it ends, nothing runs in it any more.
+
+    Kubernetes looks again whether a namespace is empty only after half of its pods' time to end, 20 s: that is for
+    `kubectl` of conftest.py to wait for, once.
+    """
+    metadata = {"generateName": "e2e-", "labels": {TEST_NAMESPACE: "yes"}}
+    body = json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     name = kubectl("create", "-f", "-", "-o", "jsonpath={.metadata.name}", stdin=body).strip()
-    _until_account(kubectl, name)
+    until(
+        "its service account is there", lambda: "default" in kubectl("get", "sa", "-n", name, "-o", "name"), every=0.1
+    )
     try:
         yield name
     finally:
-        kubectl("delete", "namespace", name, "--timeout=300s")
-
-
-def _until_account(kubectl: Kubectl, namespace: str) -> None:
-    deadline = time.monotonic() + 60
-    while "default" not in kubectl("get", "serviceaccount", "-n", namespace, "-o", "name"):
-        assert time.monotonic() < deadline, "no default service account after 60 s"
-        time.sleep(0.1)
+        kubectl("delete", "namespace", name, "--wait=false")
+        until("no pod is left", lambda: not kubectl("get", "pods", "-n", name, "-o", "name"), 300)
