@@ -9,7 +9,7 @@ from typing import NamedTuple
 from controllers.job_verdict import over
 from hostler.api.batch import SCHEDULED, VirtualMachineCronJob, VirtualMachineJob
 from hostler.runtime import conditions
-from hostler.runtime.plan import Action, Controller, Create, Delete, Event, Failure, Plan, owner_reference
+from hostler.runtime.plan import CREATED, Action, Controller, Create, Delete, Event, Failure, Plan, owner_reference
 from hostler.runtime.protocol import Raw
 from hostler.runtime.schedule import Schedule, UnknownTimeZone
 from hostler.runtime.store import Store
@@ -101,7 +101,7 @@ def start(cron: VirtualMachineCronJob, schedule: Schedule, due: datetime, alive:
         return Turn(events=(Event("JobAlreadyActive", note),))
     replaced = tuple(map(Delete, alive)) if cron.spec.concurrency_policy == "Replace" else ()
     made = create(cron, schedule, due)
-    return Turn((*replaced, made), (Event("SuccessfulCreate", f"Created job {made.body['metadata']['name']}"),))
+    return Turn((*replaced, made), (Event(CREATED, f"Created job {made.body['metadata']['name']}"),))
 
 
 def begin(cron: VirtualMachineCronJob) -> datetime:
@@ -164,11 +164,12 @@ def status(cron: VirtualMachineCronJob, seen: Seen, alive: list[VirtualMachineJo
 
 
 def scheduled_time(cron: VirtualMachineCronJob, job: VirtualMachineJob) -> str | None:
-    """The time that is in the name that we gave it."""
-    minutes = job.metadata.name.removeprefix(f"{cron.metadata.name}-")
-    if not minutes.isdigit() or len(minutes) > 10:
+    """When it was due, of a job that we made: it says so, and its name does. Others have any number in their names."""
+    try:
+        due = conditions.parse(job.metadata.annotations.get(SCHEDULED, "")).astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return conditions.stamp(datetime.fromtimestamp(int(minutes) * 60, tz=UTC))
+    return conditions.stamp(due) if job.metadata.name == job_name(cron, due) else None
 
 
 def reference(job: VirtualMachineJob) -> Raw:
@@ -200,8 +201,10 @@ def deleted(action: Action) -> Event | None:
     )
 
 
-def failed(_cron: VirtualMachineCronJob, _plan: Plan, failure: Failure, _now: datetime) -> Plan:
-    return Plan(events=(Event("FailedCreate", f"Error creating job: {failure.error}", "Warning"),))
+def failed(_cron: VirtualMachineCronJob, plan: Plan, failure: Failure, _now: datetime) -> Plan:
+    """The job was refused: what is known of the others is told all the same."""
+    refused = Event("FailedCreate", f"Error creating job: {failure.error}", "Warning")
+    return Plan(status=plan.status, events=(*plan.events_but_creates, refused))
 
 
 CONTROLLER = Controller(

@@ -147,12 +147,13 @@ def events(steps: Moves, creates: list[Create]) -> tuple[Event, ...]:
     return tuple(told)
 
 
-def failed(daemon_set: DaemonSet, _plan: Plan, failure: Failure, _now: datetime) -> Plan:
-    """A guest was refused; or a revision's name is somebody's: another will be tried."""
+def failed(daemon_set: DaemonSet, plan: Plan, failure: Failure, _now: datetime) -> Plan:
+    """A guest was refused, the others are counted all the same; or a revision's name is taken: another is tried."""
+    refused = Event("FailedCreate", f"Error creating: {failure.error}", "Warning")
     revision = isinstance(failure.action, Create) and failure.action.kind is ControllerRevision
     if revision and isinstance(failure.error, AlreadyExists):
         return Plan(status={"collisionCount": collisions(daemon_set) + 1})
-    return Plan(events=(Event("FailedCreate", f"Error creating: {failure.error}", "Warning"),))
+    return Plan(events=(refused,)) if revision else Plan(status=plan.status, events=(*plan.events_but_creates, refused))
 
 
 CONTROLLER = Controller(

@@ -188,10 +188,16 @@ def wake(job: VirtualMachineJob, steps: Steps, now: datetime) -> float | None:
     return min(due) if due else None
 
 
-def failed(job: VirtualMachineJob, _plan: Plan, failure: Failure, now: datetime) -> Plan:
-    """A guest was refused. What is to be counted stays to be counted: the next visit does it."""
-    status = {"startTime": job_verdict.start_time(job, 0, now)}
-    return Plan(status=status, events=(Event("FailedCreate", f"Error creating: {failure.error}", "Warning"),))
+def failed(job: VirtualMachineJob, plan: Plan, failure: Failure, now: datetime) -> Plan:
+    """A guest was refused: the others are counted, and the clock goes on; those that were made are seen soon."""
+    status = dict(plan.status or {"startTime": job_verdict.start_time(job, 0, now)})
+    if "active" in status:
+        status["active"] -= sum(isinstance(each, Create) and each.kind is VMI for each in plan.actions)
+    refused = Event("FailedCreate", f"Error creating: {failure.error}", "Warning")
+    left = job_verdict.time_left(job, now)
+    return Plan(
+        status=status, events=(*plan.events_but_creates, refused), requeue_after=left if left and left > 0 else None
+    )
 
 
 CONTROLLER = Controller(

@@ -6,7 +6,7 @@ from datetime import datetime
 from controllers.job_guest import end_time, finished, phase
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 
-FIRST_PAUSE, LONGEST_PAUSE = 10.0, 360.0  # seconds after the first failure in a row, and at most
+FIRST_PAUSE, LONGEST_PAUSE = 10.0, 600.0  # seconds after the first failure in a row, and at most
 
 
 def pause(vmis: Iterable[VMI], now: datetime) -> float:

@@ -4,14 +4,15 @@ from collections.abc import Iterable, Iterator, Set
 from typing import NamedTuple
 
 from controllers.job_guest import lost
-from controllers.job_ranges import parse
+from controllers.job_ranges import spans, within
 from hostler.api import launcher
 from hostler.api.batch import OnExitCodes, OnPodCondition, PodFailurePolicyRule, VirtualMachineJob
 from hostler.api.fencing import NODE_FENCED
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 
 # What Kubernetes calls an end that is no fault of the guest's. The manager copies it from the pod, where there is one.
-DISRUPTED = frozenset((NODE_FENCED, "Evicted", "NodeLost", "Preempting", "Terminated"))  # reasons that say the same
+# A pod that went while nobody looked took its guest's exit code with it: nobody can say that the guest failed.
+DISRUPTED = frozenset((NODE_FENCED, "Evicted", "NodeLost", "PodNotExists", "Preempting", "Terminated"))
 
 
 class Fit(NamedTuple):
@@ -86,10 +87,12 @@ def success(job: VirtualMachineJob, completed: Set[int]) -> str | None:
     """What is said of the first rule that the completed indexes fulfil."""
     policy = job.spec.success_policy
     for number, rule in enumerate(policy.rules if policy and completed else ()):
-        named = None if rule.succeeded_indexes is None else parse(rule.succeeded_indexes, job.completions or 0)
+        named = None if rule.succeeded_indexes is None else spans(rule.succeeded_indexes, job.completions or 0)
         if named is not None and not named:
             continue
-        counted = len(completed if named is None else completed & named)
-        if counted == (named and len(named)) or (rule.succeeded_count is not None and counted >= rule.succeeded_count):
+        counted = len(completed) if named is None else within(completed, named)
+        if counted == (named and sum(map(len, named))) or (
+            rule.succeeded_count is not None and counted >= rule.succeeded_count
+        ):
             return f"Matched rules at index {number}"
     return None

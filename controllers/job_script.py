@@ -34,11 +34,14 @@ chmod 700 "$folder/script"
 modprobe virtio_console 2>/dev/null
 HOSTLER_RESULT=$(port {result})
 export HOSTLER_RESULT
-{index}{env}
 console=/dev/ttyS0
 [ -c $console ] && [ -w $console ] || console=/dev/console
 cd /
-"$folder/script" </dev/null >$console 2>&1
+set -- "$folder/script"
+(  # where the job's variables may have any name, PATH too
+{index}{env}
+exec "$1"
+) </dev/null >$console 2>&1
 code=$?
 sync
 echo $code >"$(port {exit})"

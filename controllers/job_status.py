@@ -12,7 +12,7 @@ from hostler.api.batch import VirtualMachineJob
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
 from hostler.runtime import conditions
 from hostler.runtime.conditions import Condition
-from hostler.runtime.plan import Action, Create, Delete, Event, Patch
+from hostler.runtime.plan import CREATED, Action, Create, Delete, Event, Patch
 from hostler.runtime.protocol import Raw
 
 MOST_RESULTS = 10  # in a job's status; each VMI's own has its own
@@ -69,7 +69,7 @@ def told(job: VirtualMachineJob, verdict: Verdict | None, final: bool, now: date
 
 def results(job: VirtualMachineJob, vmis: Sequence[VMI]) -> list[Raw]:
     """What the last guests left, those of deleted ones included."""
-    said = [vmi for vmi in vmis if finished(vmi) and vmi.status and (vmi.status.result or vmi.status.exit_code)]
+    said = [vmi for vmi in vmis if finished(vmi) and spoke(vmi)]
     before = job.status.results if job.status else ()
     known = {each.name: each.model_dump(mode="json", by_alias=True, exclude_unset=True) for each in before}
     for vmi in sorted(said, key=lambda vmi: (end_time(vmi), vmi.metadata.name)):
@@ -77,6 +77,10 @@ def results(job: VirtualMachineJob, vmis: Sequence[VMI]) -> list[Raw]:
         left = {"exitCode": status and status.exit_code, "result": status and status.result}
         known[vmi.metadata.name] = {"name": vmi.metadata.name} | {k: v for k, v in left.items() if v is not None}
     return list(known.values())[-MOST_RESULTS:]
+
+
+def spoke(vmi: VMI) -> bool:
+    return vmi.status is not None and (vmi.status.exit_code is not None or bool(vmi.status.result))
 
 
 def printable(job: VirtualMachineJob, status: Raw, now: datetime) -> Raw:
@@ -103,7 +107,7 @@ def short(seconds: int) -> str:
 
 
 def events(job: VirtualMachineJob, steps: Steps, status: Raw) -> tuple[Event, ...]:
-    made = [Event("SuccessfulCreate", f"Created virtual machine instance: {name}") for name in steps.made]
+    made = [Event(CREATED, f"Created virtual machine instance: {name}") for name in steps.made]
     gone = [
         Event("SuccessfulDelete", f"Deleted virtual machine instance: {each.target.metadata.name}")
         for each in steps.deletes

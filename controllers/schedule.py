@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from controllers import schedule_targets
 from controllers.schedule_clock import Clock, Transition
@@ -108,7 +108,7 @@ def carry_out(schedule: VirtualMachineSchedule, seen: Seen, due: Transition, res
     """The last transition that was due, unless it is too late or there is nobody to make it."""
     patches: tuple[Patch, ...] = ()
     deadline = schedule.spec.starting_deadline_seconds
-    if deadline is not None and now - due.time > timedelta(seconds=deadline):
+    if deadline is not None and (now - due.time).total_seconds() > deadline:
         outcome, event = "Missed", Event("MissedTransition", f"Missed scheduled time to {words(due)}", "Warning")
     elif not free(seen):
         outcome, event = "NoTarget", Event("NoTarget", f"{missing(schedule, seen)}: no {words(due)}", "Warning")

@@ -163,15 +163,18 @@ def created(stateful_set: StatefulSet, create: Create) -> Event:
     return Event("SuccessfulCreate", f"create {create.kind.kind()} {name} in StatefulSet {own} successful")
 
 
-def failed(stateful_set: StatefulSet, _plan: Plan, failure: Failure, _now: datetime) -> Plan:
-    """Something was refused; or a revision's name is somebody's: another will be tried."""
+def failed(stateful_set: StatefulSet, plan: Plan, failure: Failure, _now: datetime) -> Plan:
+    """A guest was refused, the others are counted all the same; or a revision's name is taken: another is tried."""
     if isinstance(failure.action, Create):
         kind, name = failure.action.kind, failure.action.body["metadata"]["name"]
         if kind is ControllerRevision and isinstance(failure.error, AlreadyExists):
             return Plan(status={"collisionCount": collisions(stateful_set) + 1})
         own = stateful_set.metadata.name
         note = f"create {kind.kind()} {name} in StatefulSet {own} failed error: {failure.error}"
-        return Plan(events=(Event("FailedCreate", note, "Warning"),))
+        refused = Event("FailedCreate", note, "Warning")
+        if kind is ControllerRevision:
+            return Plan(events=(refused,))
+        return Plan(status=plan.status, events=(*plan.events_but_creates, refused))
     return Plan(events=(Event("FailedCreate", str(failure.error), "Warning"),))
 
 

@@ -1,15 +1,12 @@
 """VirtualMachineInstance: one guest, run by one launcher pod."""
 
-import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
 
-from controllers import hotplug, launcher_pod
-from controllers.disruption import disruption, interrupted
+from controllers import hotplug, launcher_pod, vmi_end
+from controllers.disruption import disruption
 from controllers.launcher_volumes import claim_name
 from controllers.settings import ManagerSettings
 from controllers.vmi_status import NOT_RUNNING, condition, phase, readiness, set_conditions, transition
@@ -31,9 +28,6 @@ BEFORE_POD = ("", "Pending")
 BEFORE_GUEST = (*BEFORE_POD, "Scheduling")
 FINAL = ("Succeeded", "Failed")
 TERMINATING = Condition(False, "PodTerminating", "virt-launcher pod is terminating")
-NO_POD = Condition(False, "PodNotExists", "virt-launcher pod no longer exists")
-MOVED = "Migrated"  # PID 1's word for a guest that went to another pod: the hand-over follows
-LOST = Condition(False, "MigrationTargetLost", "the guest left for a pod that ended before it could run there")
 
 # waiting reasons that do not pass of themselves, or not soon
 STUCK = (
@@ -46,17 +40,6 @@ STUCK = (
     "CreateContainerError",
     "RunContainerError",
 )
-REASON = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
-LONGEST_MESSAGE = 1024
-
-
-class LastWords(NamedTuple):
-    """Why a guest ended, and what it said of itself."""
-
-    why: Condition
-    exit_code: int | None = None
-    result: str = ""
-    disruption: Condition | None = None  # that it was through no fault of its own
 
 
 @dataclass(frozen=True)
@@ -122,31 +105,45 @@ def cold(vmi: VirtualMachineInstance) -> Iterable[Volume]:
 def plan(vmi: VirtualMachineInstance, seen: Seen, now: datetime, settings: ManagerSettings) -> Plan:
     """A pod for a new VMI; the phase of an old one from its pod; no pod, then no finalizer, for one that is deleted."""
     if vmi.metadata.deletion_timestamp:
-        return ending(vmi, seen, now)
+        return last_will(vmi, seen, now) or ending(vmi, seen, now)
     if launcher.VMI_FINALIZER not in vmi.metadata.finalizers:
         return Plan((guard(vmi, now),))
     if phase(vmi) in FINAL:
         return Plan(delete(pod for pod in seen.pods if not pod.finished))
-    if any(ownership.owns(pod, vmi) for pod in seen.pods):
-        return follow(vmi, seen, now, settings)
+    if pod := owner(vmi, seen):
+        return follow(vmi, pod, seen, now, settings)
     if phase(vmi) in BEFORE_POD:
         return starting(vmi, seen, now, settings)
-    return finish(vmi, "Failed", LastWords(NO_POD), now)
+    return vmi_end.without_pod(vmi, now)
 
 
-def follow(vmi: VirtualMachineInstance, seen: Seen, now: datetime, settings: ManagerSettings) -> Plan:
+def follow(vmi: VirtualMachineInstance, pod: Pod, seen: Seen, now: datetime, settings: ManagerSettings) -> Plan:
     """The phase by the pod that owns the guest; what is in others is of no interest before it moves there."""
-    owners = [pod for pod in seen.pods if ownership.owns(pod, vmi)]
-    pod = min(owners, key=lambda pod: (pod.finished, pod.metadata.deletion_timestamp is not None))
     if pod.finished:
-        how = last_words(pod)._replace(disruption=disruption(pod))
-        if how.why.reason == MOVED:
-            awaited = ownership.moving(vmi) and any(not each.finished for each in seen.pods)
-            return Plan() if awaited else finish(vmi, "Failed", LastWords(LOST), now)
-        return finish(vmi, "Failed" if interrupted(vmi, how.why.reason, how.exit_code) else pod.status.phase, how, now)
+        return vmi_end.ended(vmi, pod, elsewhere(seen), now)
     if phase(vmi) in BEFORE_GUEST:
         return scheduling(vmi, pod, now, settings)
     return running(vmi, pod, seen, now, settings)
+
+
+def owner(vmi: VirtualMachineInstance, seen: Seen) -> Pod | None:
+    """The pod in which the guest is, or was."""
+    owners = (pod for pod in seen.pods if ownership.owns(pod, vmi))
+    return min(owners, key=lambda pod: (pod.finished, pod.metadata.deletion_timestamp is not None), default=None)
+
+
+def elsewhere(seen: Seen) -> bool:
+    """Whether there is a pod that the guest may have moved to."""
+    return any(not each.finished for each in seen.pods)
+
+
+def last_will(vmi: VirtualMachineInstance, seen: Seen, now: datetime) -> Plan | None:
+    """How the guest of a job ended, before its pod goes: the job counts it."""
+    if launcher.PORTS not in vmi.metadata.annotations or phase(vmi) in FINAL:
+        return None
+    pod = owner(vmi, seen)
+    told = vmi_end.ended(vmi, pod, elsewhere(seen), now) if pod and pod.finished else Plan()
+    return told if told.status else None
 
 
 def guard(vmi: VirtualMachineInstance, now: datetime) -> Patch:
@@ -250,20 +247,6 @@ def ours(vmi: VirtualMachineInstance) -> tuple[str, ...]:
     return launcher.VMI_FINALIZER, launcher.VM_FINALIZER
 
 
-def finish(vmi: VirtualMachineInstance, end: str, words: LastWords, now: datetime) -> Plan:
-    """The guest's last phase; it is never left again."""
-    why = words.why
-    disrupted = {launcher.DISRUPTION: words.disruption} if words.disruption else {}
-    status = transition(vmi, end, now) | set_conditions(vmi, {"Ready": why, **disrupted}, now)
-    status |= {} if words.exit_code is None else {"exitCode": words.exit_code}
-    status |= {"result": words.result} if words.result else {}
-    if end == "Failed":
-        status["reason"] = why.reason
-    shut_down = Event("Stopped", "The VirtualMachineInstance was shut down.")
-    failure = Event("Stopped", f"The VirtualMachineInstance failed: {why.message}", "Warning")
-    return Plan(status=status, events=(failure if end == "Failed" else shut_down,))
-
-
 def failed(vmi: VirtualMachineInstance, _plan: Plan, failure: Failure, now: datetime) -> Plan:
     """The pod was refused, by the API server or before it was asked."""
     if phase(vmi) == "Running":
@@ -276,7 +259,7 @@ def failed(vmi: VirtualMachineInstance, _plan: Plan, failure: Failure, now: date
 
 def denied(vmi: VirtualMachineInstance, failure: Failure, now: datetime) -> Plan:
     """A running guest does not get what it is to have more; it runs on as it is."""
-    why = f"refused: {failure.action}: {failure.error}"[:LONGEST_MESSAGE]
+    why = f"refused: {failure.action}: {failure.error}"[: vmi_end.LONGEST_MESSAGE]
     wanted = hotplug.denied(vmi, why) if isinstance(failure.action, Patch) else {}
     status = set_conditions(vmi, wanted, now) if wanted else None
     return Plan(status=status, events=(Event("FailedHotplug", why, "Warning"),))
@@ -284,7 +267,7 @@ def denied(vmi: VirtualMachineInstance, failure: Failure, now: datetime) -> Plan
 
 def report(vmi: VirtualMachineInstance, trouble: Condition, now: datetime) -> Plan:
     """What keeps the VMI from having a pod, as a condition, and as an event when it is news."""
-    trouble = trouble._replace(message=trouble.message[:LONGEST_MESSAGE])
+    trouble = trouble._replace(message=trouble.message[: vmi_end.LONGEST_MESSAGE])
     known = condition(vmi, "Synchronized")
     news = known is None or (known.reason, known.message) != (trouble.reason, trouble.message)
     events = (Event(trouble.reason, trouble.message, "Warning"),) if news else ()
@@ -296,32 +279,8 @@ def stuck(pod: Pod) -> Condition | None:
     for container in pod.status.container_statuses:
         waiting = container.state.waiting
         if waiting and waiting.reason in STUCK:
-            return Condition(False, waiting.reason, waiting.message[:LONGEST_MESSAGE])
+            return Condition(False, waiting.reason, waiting.message[: vmi_end.LONGEST_MESSAGE])
     return None
-
-
-def last_words(pod: Pod) -> LastWords:
-    """Why the pod ended, and what its guest said: in all of it a hostile guest may have had a hand.
-
-    PID 1 leaves a line {"reason": ..., "message": ..., "exitCode": ...}, then the result.
-    """
-    compute = pod.container(launcher.COMPUTE)
-    last = compute.state.terminated if compute else None
-    if pod.status.reason or last is None:
-        message = (pod.status.message or "")[:LONGEST_MESSAGE]
-        return LastWords(Condition(False, pod.status.reason or "PodNotExists", message))
-    line, _, result = last.message.partition("\n")
-    try:
-        said = json.loads(line)
-        reason, message, code = said["reason"], said["message"], said.get("exitCode")
-    except (ValueError, TypeError, KeyError, AttributeError):
-        reason, message, code, result = last.reason, last.message or f"exit code {last.exit_code}", None, ""
-    if not isinstance(reason, str) or not REASON.fullmatch(reason):
-        reason = "GuestNotRunning"
-    if type(code) is not int or not -(2**31) <= code < 2**32:
-        code = None
-    why = Condition(False, reason, str(message)[:LONGEST_MESSAGE])
-    return LastWords(why, code, result[: launcher.RESULT_LIMIT])
 
 
 def delete(pods: Iterable[Pod], grace: int | None = None) -> tuple[Delete, ...]:

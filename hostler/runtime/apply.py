@@ -29,6 +29,7 @@ class Outcome:
 
     failures: tuple[Failure, ...] = ()
     postponed: bool = False  # the status was only a courtesy, and there is no time for it now
+    requeue_after: float | None = None  # seconds, when something failed: what else the clock brings
 
 
 class Sender(Protocol):
@@ -66,7 +67,7 @@ class Applier:
         postponed = await self._write_status(controller, parent, plan)
         if not plan.actions:
             self._tell(parent, plan)
-        return Outcome(failures, postponed)
+        return Outcome(failures, postponed, plan.requeue_after if failures else None)
 
     def _tell(self, parent: Resource, plan: Plan) -> None:
         for event in plan.events:

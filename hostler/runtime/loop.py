@@ -107,6 +107,8 @@ class Loop:
         if outcome.failures:
             failure = outcome.failures[0]
             pause = self.queue.retry(key)
+            if outcome.requeue_after is not None:
+                self.queue.add(key, outcome.requeue_after, paced=False)
             log.warning(
                 f"refused: {failure.action}", extra=self._fields(key, failure.error) | {"again_in": f"{pause:.1f}s"}
             )

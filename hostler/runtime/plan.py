@@ -74,6 +74,8 @@ class Send:
 
 Action = Create | Delete | Patch | Send
 
+CREATED = "SuccessfulCreate"  # reason of an event
+
 
 @dataclass(frozen=True)
 class Event:
@@ -93,6 +95,11 @@ class Plan:
     events: tuple[Event, ...] = ()  # told when all actions were carried out
     requeue_after: float | None = None  # seconds
     courtesy: bool = False  # the status is nice to know and may wait while there is much to do
+
+    @property
+    def events_but_creates(self) -> tuple[Event, ...]:
+        """What may be told when a create was refused: nobody knows which of the others were made."""
+        return tuple(each for each in self.events if each.reason != CREATED)
 
 
 @dataclass(frozen=True)

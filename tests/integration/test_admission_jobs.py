@@ -32,7 +32,7 @@ def test_what_is_not_said(hostler: ApiServer, namespace: str) -> None:
     assert made.code == 201, made.message
     spec = made.body["spec"]
     assert (spec["completionMode"], spec["suspend"]) == ("NonIndexed", False)
-    assert "parallelism" not in spec, "with completions it means one, without it a work queue"
+    assert (spec["parallelism"], spec["completions"]) == (1, 1), "and so it stays, when either changes"
     assert "backoffLimit" not in spec, "it is 6, but none where each index has its own"
 
 
@@ -239,6 +239,27 @@ def test_names_and_the_last_index_are_a_host_name(hostler: ApiServer, namespace:
         answer = hostler.create(path(namespace), job(name, **wide))
         assert answer.code == 422
         assert f"will not able to create pod with invalid DNS label: {name}-100" in answer.message
+
+
+def test_an_index_that_nobody_asked_for_is_in_the_host_name_too(hostler: ApiServer, namespace: str) -> None:
+    answer = hostler.create(path(namespace), job("a.b", completionMode="Indexed"))
+    assert (answer.code, "invalid DNS label: a.b-0" in answer.message) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "change", "kept"),
+    [
+        pytest.param({}, {"parallelism": 2}, (1, 2), id="one guest stays one"),
+        pytest.param({}, {"completions": 1}, (1, 1), id="to say what is so"),
+        pytest.param({"parallelism": 2}, {"parallelism": 3}, (None, 3), id="a work queue stays one"),
+        pytest.param({"completions": 3}, {"parallelism": 2}, (3, 2), id="only parallelism was not said"),
+        pytest.param({"completionMode": "Indexed"}, {"parallelism": 0}, (1, 0), id="an index can be paused"),
+    ],
+)
+async def test_sizes_that_were_not_said(user: Api, namespace: str, given: Raw, change: Raw, kept: Any) -> None:
+    await user.create(VirtualMachineJob, namespace, job(**given))
+    spec = (await user.patch(VirtualMachineJob, namespace, "sum", {"spec": change}))["spec"]
+    assert (spec.get("completions"), spec["parallelism"]) == kept
 
 
 def test_names_are_labels_too(hostler: ApiServer, namespace: str) -> None:

@@ -161,6 +161,8 @@ WRONG: dict[str, tuple[Raw, ...]] = {
         {"schedule": ""},
         {"schedule": "* * * *"},
         {"schedule": "60 * * * *"},
+        {"schedule": "30-10 * * * *"},
+        {"schedule": "0 0 * * fri-sun"},
         {"schedule": "TZ=Europe/Berlin 0 * * * *"},
         {"timeZone": "Europe/Nowhere"},
         {"timeZone": "Local"},
@@ -188,7 +190,7 @@ RIGHT: dict[str, tuple[Raw, ...]] = {
         won({"succeededIndexes": "0,2-4", "succeededCount": 4}),
         {"managedBy": "acme.io/foo"},
     ),
-    CRON: ({"schedule": "@hourly"}, {"schedule": "*/5 8-17 * * MON-fri"}, {"timeZone": "Europe/Berlin"}),
+    CRON: ({"schedule": "@hourly"}, {"schedule": "*/5 8-17,20-20/2 * jan-dec MON-fri"}, {"timeZone": "Europe/Berlin"}),
 }
 CHANGED: dict[str, tuple[tuple[Raw, Raw], ...]] = {
     "Deployment": (({}, labelled(app="x", tier="y")),),
@@ -201,6 +203,8 @@ CHANGED: dict[str, tuple[tuple[Raw, Raw], ...]] = {
     ),
     "Job": (
         ({"completions": 2}, {"completions": 3}),
+        ({}, {"completions": 2}),
+        ({"parallelism": 3}, {"parallelism": None}),
         (INDEXED, {"completions": 6}),
         (INDEXED, {"completionMode": "NonIndexed"}),
         (INDEXED, {"backoffLimitPerIndex": 1}),
@@ -237,6 +241,7 @@ LISTED = (
     Listed("spec.podManagementPolicy", "*must be 'OrderedReady' or 'Parallel'", "Unsupported value", SCHEMA),
     Listed("spec.updateStrategy.rollingUpdate.maxUnavailable", '*"x": cannot be 0', "a valid percent string", NUMBER),
     Listed("spec.managedBy", "*Invalid path*", "must be a domain-prefixed path", REGEX),
+    Listed("spec.schedule", "*beyond end of range*", "beyond end of range", REGEX),
     Listed("spec.schedule", "*", "must be five fields as in", REGEX),
     Listed("spec.podFailurePolicy.rules[[]0].action", "*backoffLimitPerIndex*", "backoffLimitPerIndex", WHOLE),
     Listed("spec.podFailurePolicy.rules[[]0].onExitCodes.values[[]0]", "*must not be 0*", "must not be 0", WHOLE),

@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 from hostler.api import launcher
-from hostler.api.batch import FAILURES, INDEX, TRACKING, VirtualMachineCronJob, VirtualMachineJob
+from hostler.api.batch import FAILURES, INDEX, SCHEDULED, TRACKING, VirtualMachineCronJob, VirtualMachineJob
 from hostler.api.cdi import DataVolume
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
@@ -160,6 +160,7 @@ def cron_run(minutes: int, end: str | None = None, **more: Any) -> Any:
     """The job that `tick` made so many minutes before noon; `end` is Complete or Failed."""
     name = f"tick-{int(NOON.timestamp()) // 60 - minutes}"
     ref = {"apiVersion": "hostler.io/v1alpha1", "kind": "VirtualMachineCronJob", "name": "tick", "uid": "uid-tick"}
+    more = {"annotations": {SCHEDULED: ago(minutes * 60)}} | more
     more = {"age": minutes * 60, "ownerReferences": [ref | {"controller": True}]} | more
     status: Raw = {"startTime": ago(minutes * 60)}
     if end:

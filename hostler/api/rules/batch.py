@@ -25,6 +25,7 @@ NUMBERS = (
 )
 UNCHANGED = "has(self.{0}) == has(oldSelf.{0}) && (!has(self.{0}) || self.{0} == oldSelf.{0})"
 INDEXED = "(has(self.completionMode) && self.completionMode == 'Indexed')"
+COUNT = "(has(self.spec.completions) ? self.spec.completions : 1)"  # of an indexed job
 MOST_INDEXES = 100000  # at once, or failed; and from so many completions on, a tenth of it
 HIGH = f"{INDEXED} && has(self.backoffLimitPerIndex) && has(self.completions) && self.completions > {MOST_INDEXES}"
 LONGEST_MANAGER = 63  # characters of managedBy
@@ -48,6 +49,13 @@ FIELDS = (
     f"(0?[1-9]|1[0-2]|{MONTHS})",
     f"([0-6]|{DAYS})",
 )
+NUMBERED = "".join(
+    f".replace('{word}', '{number}')"
+    for names, first in ((MONTHS, 1), (DAYS, 0))
+    for number, word in enumerate(names.split("|"), first)
+)
+FIRST, LAST = (f"int(i.split('/')[0].split('-')[{end}])" for end in (0, 1))
+FORWARD = f"self.lowerAscii().replace(' ', ','){NUMBERED}.split(',').all(i, !i.contains('-') || {FIRST} <= {LAST})"
 WORDS = "@(yearly|annually|monthly|weekly|daily|midnight|hourly)"
 SCHEDULE = rf"^({WORDS}|{' +'.join(map(cron_field, FIELDS))})$"
 
@@ -153,14 +161,14 @@ JOB_RULES = (
     # a guest's host name is <job>-<index>
     Rule(
         "",
-        "!has(self.spec.completionMode) || self.spec.completionMode != 'Indexed' || !has(self.spec.completions) "
-        "|| self.spec.completions < 1 || (!self.metadata.name.contains('.') "
-        "&& self.metadata.name.size() + string(self.spec.completions - 1).size() < 63)",
+        f"!has(self.spec.completionMode) || self.spec.completionMode != 'Indexed' || {COUNT} < 1 "
+        "|| (!self.metadata.name.contains('.') "
+        f"&& self.metadata.name.size() + string({COUNT} - 1).size() < 63)",
         "metadata.name: will not able to create pod with invalid DNS label",
         formatted(
             "metadata.name: will not able to create pod with invalid DNS label: %s-%d",
             "self.metadata.name",
-            "self.spec.completions - 1",
+            f"{COUNT} - 1",
         ),
     ),
     *(
@@ -194,6 +202,11 @@ CRON_JOB_RULES = (
         f"self.contains('TZ=') || self.lowerAscii().matches('{SCHEDULE}')",
         "must be five fields as in `*/5 8-17 * * mon-fri`, or one of @hourly, @daily, @weekly, @monthly, @yearly",
     ),
+    Rule(
+        "spec.schedule",
+        f"!self.lowerAscii().matches('{SCHEDULE}') || {FORWARD}",
+        "beginning of range beyond end of range",
+    ),
     Rule("spec.timeZone", "self != ''", "timeZone must be nil or non-empty string"),
     Rule(
         "spec.timeZone",
@@ -219,4 +232,4 @@ JOB_LIMITS = POLICY_LIMITS | {
     "template.metadata.labels{}": 253,
 }
 JOB_DEFAULTS = {"podFailurePolicy.rules[].onPodConditions[].status": "True"}
-CRON_JOB_LIMITS = {"schedule": 1024, "timeZone": 64}
+CRON_JOB_LIMITS = {"schedule": 512, "timeZone": 64}

@@ -7,9 +7,10 @@ import pytest
 
 from controllers import cronjob
 from controllers.cronjob import Seen, plan
-from hostler.api.batch import VirtualMachineCronJob, VirtualMachineJob
-from hostler.runtime.plan import Create, Plan
-from tests.unit.make import NOON, ago, cron_job, cron_run, verbs
+from hostler.api.batch import SCHEDULED, VirtualMachineCronJob, VirtualMachineJob
+from hostler.runtime.errors import Forbidden
+from hostler.runtime.plan import Create, Failure, Plan
+from tests.unit.make import NOON, ago, cron_job, cron_run, job, verbs
 from tests.unit.world import World
 
 NAME = f"tick-{int(NOON.timestamp()) // 60}"
@@ -158,6 +159,35 @@ def test_status() -> None:
     gone = visit(cron_job(status=status, **OLD)).status
     assert gone is not None
     assert (gone["active"], gone["lastScheduleTime"]) == ([], ago(0)), "what was once due stays done"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        pytest.param("tick-1785000000", {}, id="made by hand"),
+        pytest.param("tick-9999999999", {}, id="a year that no clock knows"),
+        pytest.param("tick-1785000000", {SCHEDULED: ago(0)}, id="another time in its name"),
+        pytest.param("tick-5", {SCHEDULED: "9999-12-31T23:59:59-14:00"}, id="a time that no clock knows"),
+        pytest.param("tick-5", {SCHEDULED: "soon"}, id="no time"),
+    ],
+)
+def test_numbers_in_others_names_are_no_times(name: str, told: dict[str, str]) -> None:
+    other = job(
+        name, annotations=told, ownerReferences=cron_run(0).metadata.model_dump(by_alias=True)["ownerReferences"]
+    )
+    found = visit(cron_job(**OLD), other)
+    assert verbs(found) == [f"+{NAME}"]
+    assert found.status is not None
+    assert found.status["lastScheduleTime"] is None
+
+
+def test_refused() -> None:
+    """What is known of the other jobs is told all the same."""
+    cron = cron_job(status={"active": [cronjob.reference(cron_run(5))]}, **OLD)
+    found = visit(cron, cron_run(5, "Complete"))
+    refused = cronjob.failed(cron, found, Failure(found.actions[0], Forbidden(403, "Forbidden", "quota")), LATER)
+    assert refused.status == found.status
+    assert [each.reason for each in refused.events] == ["SawCompletedJob", "FailedCreate"]
 
 
 @pytest.mark.parametrize("cut", range(4))

@@ -226,6 +226,7 @@ def test_refused() -> None:
     assert taken.status == {"collisionCount": 1}
     told = daemonset.failed(probe(), made, Failure(guest, Forbidden(403, "", "quota")), NOON)
     assert [(event.reason, event.type) for event in told.events] == [("FailedCreate", "Warning")]
+    assert told.status == made.status, "the others are counted"
 
 
 def test_whom_a_change_concerns() -> None:

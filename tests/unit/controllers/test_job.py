@@ -111,7 +111,7 @@ def test_how_an_end_counts(end: Any, counted: tuple[list[str], list[str]]) -> No
     assert (uncounted["succeeded"], uncounted["failed"]) == counted
 
 
-@pytest.mark.parametrize(("failures", "seconds"), [(1, 10), (2, 20), (3, 40), (6, 320), (7, 360), (40, 360)], ids=str)
+@pytest.mark.parametrize(("failures", "seconds"), [(1, 10), (2, 20), (3, 40), (6, 320), (7, 600), (40, 600)], ids=str)
 def test_pauses_grow(failures: int, seconds: int) -> None:
     gone = [guest(f"g{n}", "Failed", tracked=False, ended=n * 5000 + 4) for n in range(failures)]
     before = guest("ok", "Succeeded", tracked=False, ended=10**6)
@@ -215,7 +215,35 @@ def test_a_guest_that_is_refused() -> None:
     error = Forbidden(403, "Forbidden", "exceeded quota")
     told = failed(job(), Plan(), Failure(None, error), NOON)
     assert [(event.reason, event.note) for event in told.events] == [("FailedCreate", "Error creating: exceeded quota")]
-    assert told.status == {"startTime": ago(0)}, "counters are left as they are"
+    assert told.status == {"startTime": ago(0)}, "a plan that could not be made tells nothing else"
+
+
+def test_a_guest_that_is_refused_does_not_keep_the_others_from_being_counted() -> None:
+    more = {"spec": MANY | {"activeDeadlineSeconds": 90}, "status": {"startTime": ago(60)}}
+    found = visit(job(**more), guest("a", "Succeeded", ended=5), guest("b"))
+    assert found.status is not None
+    assert (signs(found), found.status["active"]) == (["+"], 2)
+    told = failed(job(**more), found, Failure(found.actions[-1], Forbidden(403, "Forbidden", "quota")), NOON)
+    assert told.status is not None
+    assert told.status["uncountedTerminated"] == {"succeeded": ["uid-a"], "failed": []}
+    assert (told.status["active"], told.requeue_after) == (1, 30.0)
+    assert [each.reason for each in told.events] == ["FailedCreate"]
+
+
+def test_a_job_that_was_woken_has_a_deadline_though_its_guests_are_refused() -> None:
+    asleep = {"startTime": ago(900), "conditions": conditions(Suspended=True)}
+    found = visit(job(spec={"activeDeadlineSeconds": 60}, status=asleep))
+    told = failed(job(), found, Failure(found.actions[-1], Forbidden(403, "Forbidden", "quota")), NOON)
+    assert told.status is not None
+    assert told.status["startTime"] == ago(0)
+    assert [(each["type"], each["status"]) for each in told.status["conditions"]] == [("Suspended", "False")]
+    assert [each.reason for each in told.events] == ["Resumed", "FailedCreate"]
+
+
+def test_a_guest_that_only_ended_well_has_a_result_too() -> None:
+    status = visit(job(), guest("a", "Succeeded", ended=5, code=0)).status
+    assert status is not None
+    assert status["results"] == [{"name": "a", "exitCode": 0}]
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (59, "59s"), (187, "3m7s"), (7500, "2h5m")])

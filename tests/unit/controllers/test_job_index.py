@@ -333,13 +333,14 @@ def test_a_script_knows_its_index(tmp_path: Path, serial: str, host: str, asset:
         (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
         (tmp_path / name).chmod(0o755)
     said = tmp_path / "said"
-    script = f'echo "$JOB_COMPLETION_INDEX $JOB_INDEX_FAILURE_COUNT $MORE" >{said}'
-    program = user_data(script, [EnvVar(name="MORE", value="")], "sum").replace("/sys/class/dmi/id", str(tmp_path))
+    script = f'echo "$JOB_COMPLETION_INDEX $JOB_INDEX_FAILURE_COUNT $folder" >{said}'
+    ours = [EnvVar(name=name, value="mine") for name in ("PATH", "code", "console", "folder", "port")]
+    program = user_data(script, ours, "sum").replace("/sys/class/dmi/id", str(tmp_path))
     console = tmp_path / "console"
     program = program.replace("/dev/ttyS0", str(console)).replace("/dev/console", str(console))
     path = {"PATH": f"{tmp_path}:/usr/bin:/bin", "TMPDIR": str(tmp_path)}
     subprocess.run(["/bin/sh"], input=program, env=path, text=True, timeout=20, check=True)
-    assert said.read_text().rstrip() == expected.rstrip()
+    assert said.read_text() == f"{expected} mine\n", "variables of any name are the script's alone"
 
 
 def test_kueue() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controllers.job_ranges import parse, text
+from controllers.job_ranges import parse, spans, text, within
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,9 @@ def test_what_is_written_is_read(indexes: frozenset[int]) -> None:
 )
 def test_reading(written: str | None, completions: int, indexes: list[int]) -> None:
     assert parse(written, completions) == set(indexes)
+
+
+def test_so_many_that_nobody_could_count_them_one_by_one() -> None:
+    wanted = spans("0-999999998,3-5", 2_000_000_000)
+    assert wanted == [range(999_999_999)]
+    assert within(frozenset((0, 7, 999_999_998, 999_999_999)), wanted) == 3

@@ -64,6 +64,7 @@ def visit(sched: Any, *targets: Any, now: datetime = LATER, vmi: Any = None) -> 
         pytest.param(office(start="0 12 * * *", stop="0 */6 * * *"), [], "Done", "Started", id="both at once: up"),
         pytest.param(office(startingDeadlineSeconds=29), [], "Missed", "MissedTransition", id="too late"),
         pytest.param(office(startingDeadlineSeconds=30), ["~web stop"], "Done", "Stopped", id="just in time"),
+        pytest.param(office(startingDeadlineSeconds=2**63 - 1), ["~web stop"], "Done", "Stopped", id="never too late"),
         pytest.param(office(status=settled("Stop", MORNING)), [], None, None, id="the clock was set back"),
         pytest.param(office(timeZone="Europe/Berlin"), [], None, None, id="noon is past there since two hours"),
         pytest.param(office(start="5-1 * * * *"), [], None, "UnparseableSchedule", id="no time"),

@@ -201,7 +201,9 @@ def test_refused() -> None:
     revision, first = steps.actions
     taken = statefulset.failed(db(1), steps, Failure(revision, AlreadyExists(409, "", "no")), NOON)
     assert taken.status == {"collisionCount": 1}
-    (event,) = statefulset.failed(db(1), steps, Failure(first, Forbidden(403, "", "quota")), NOON).events
+    told = statefulset.failed(db(1), steps, Failure(first, Forbidden(403, "", "quota")), NOON)
+    assert told.status == steps.status, "the others are counted"
+    (event,) = told.events
     assert event.note == "create VirtualMachineInstance db-0 in StatefulSet db failed error: quota"
     with pytest.raises(Terminal, match=r"disks\.enabled"):
         plan(db(1, dataVolumeTemplates=[CLONE]), Seen(), NOON, disks=False)

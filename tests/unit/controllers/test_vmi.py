@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from controllers import vmi as controller
+from controllers import vmi_end
 from controllers.settings import ManagerSettings
 from controllers.vmi import Seen, plan
 from hostler.api import launcher
@@ -143,6 +144,15 @@ def disrupted(**more: Any) -> Any:
             PORTS, [pod(phase="Succeeded", said={"reason": "Shutdown", "message": "m"})], "Succeeded", False,
             id="nobody asked it",
         ),
+        pytest.param(
+            PORTS | {"dying": True}, [pod(phase="Succeeded", dying=True, said=ASKED | {"exitCode": 0})], "Succeeded",
+            False, id="deleted when it was done",
+        ),
+        pytest.param(
+            PORTS | {"dying": True}, [pod(phase="Succeeded", said=ASKED)], "Failed", False, id="deleted before"
+        ),
+        pytest.param(PORTS | {"dying": True}, [pod(dying=True)], None, False, id="deleted, and it still runs"),
+        pytest.param({"dying": True}, [pod(phase="Succeeded", said=ASKED)], None, False, id="nobody counts it"),
     ],
 )  # fmt: skip
 def test_an_end_that_is_no_fault_of_the_guest(seen: Any, pods: list[Any], phase: str | None, told: bool) -> None:
@@ -174,8 +184,8 @@ def test_a_termination_message_is_not_trusted(message: Any) -> None:
     result = plan_of(vmi(phase="Running"), pod(phase="Failed", code=1, said=message))
     assert result.status is not None
     (ready,) = result.status["conditions"]
-    assert controller.REASON.fullmatch(ready["reason"])
-    assert len(ready.get("message", "")) <= controller.LONGEST_MESSAGE
+    assert vmi_end.REASON.fullmatch(ready["reason"])
+    assert len(ready.get("message", "")) <= vmi_end.LONGEST_MESSAGE
 
 
 def test_a_claim_that_appears_brings_the_pod() -> None:

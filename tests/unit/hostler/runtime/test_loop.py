@@ -30,6 +30,7 @@ class Fixture:
     def __init__(self) -> None:
         self.visits: list[str] = []
         self.failures: list[Failure] = []
+        self.after_failure: float | None = None
         self.decide: Callable[[], Plan] = Plan
         self.concerned: tuple[Key, ...] = ()
         self.kube = FakeKube()
@@ -52,7 +53,7 @@ class Fixture:
 
     def _failed(self, _parent: Any, _plan: Plan, failure: Failure, _now: Any) -> Plan:
         self.failures.append(failure)
-        return Plan()
+        return Plan(requeue_after=self.after_failure)
 
     def _concerns(self, changed: Resource, _store: Store) -> Iterable[Key]:
         return self.concerned if isinstance(changed, PersistentVolumeClaim) else ()
@@ -217,6 +218,15 @@ async def test_a_refused_create_is_tried_later_and_later(bench: Fixture) -> None
             while bench.kube.names(Pod) != ["p"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
     assert len(bench.failures) >= 2
+
+
+async def test_what_the_clock_brings_comes_though_a_create_is_refused(bench: Fixture) -> None:
+    bench.kube.refuse = refusing(Forbidden(403, "Forbidden", "exceeded quota"), "POST")
+    bench.decide = lambda: Plan((Create(Pod, {"metadata": {"name": "p", "namespace": NS}}),))
+    bench.after_failure = 0.01
+    async with bench.running():
+        bench.see(vmi("a"))
+        await bench.visited(9, seconds=5)  # the pause after a ninth failure is two minutes
 
 
 async def test_a_courtesy_put_off_is_made_later(bench: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
