@@ -35,6 +35,7 @@ class Seen:
     pages: tuple[ControllerRevision, ...] = ()
     taken: Set[str] = frozenset()  # names of VMIs of the namespace,
     taken_pages: Set[str] = frozenset()  # and of revisions
+    loose_pages: tuple[ControllerRevision, ...] = ()  # left by an earlier set of this name
 
 
 def look(store: Store, daemon_set: DaemonSet) -> Seen:
@@ -46,6 +47,7 @@ def look(store: Store, daemon_set: DaemonSet) -> Seen:
         tuple(store.owned(ControllerRevision, uid)),
         store.names(VMI, namespace),
         store.names(ControllerRevision, namespace),
+        revisions.loose(store, daemon_set, daemon_set.spec.selector),
     )
 
 
@@ -66,8 +68,8 @@ def plan(daemon_set: DaemonSet, seen: Seen, now: datetime) -> Plan:
         return Plan()  # the garbage collector deletes the guests, or leaves them, as the user asked
     orphans = (vmi for vmi in seen.orphans if not members.finished(vmi))
     _, moves = members.membership(daemon_set, daemon_set.spec.selector, seen.owned, orphans)
-    if moves:
-        return Plan(moves)
+    if moves or seen.loose_pages:
+        return Plan((*(members.adopt(daemon_set, page) for page in seen.loose_pages), *moves))
     book = revisions.read(daemon_set, daemon_set.spec.template, seen.pages, seen.taken_pages, collisions(daemon_set))
     places = survey(daemon_set, seen, book, now)
     first, then = rollout.manage(places), rollout.update(daemon_set, places)

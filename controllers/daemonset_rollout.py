@@ -1,6 +1,6 @@
 """What a daemon set does on each node: a guest where one is wanted, a new one for an old one, some at a time. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -99,12 +99,21 @@ def surplus(place: Place) -> list[VMI]:
 
 def update(daemon_set: DaemonSet, places: Sequence[Place]) -> Moves:
     """The next guests to be replaced; OnDelete leaves that to the user."""
-    staying = [place for place in places if place.verdict.wanted]
+    wanted = [place for place in places if place.verdict.wanted]
+    left = [place for place in places if not place.verdict.wanted and place.verdict.may_stay and place.alive]
     strategy = daemon_set.spec.update_strategy
     if strategy and strategy.type == "OnDelete":
-        return Moves(both(staying))
-    surge, unavailable = bounds(daemon_set, len(staying))
-    return surging(staying, surge) if surge else replacing(staying, unavailable)
+        return Moves(both((*wanted, *left)))
+    surge, unavailable = bounds(daemon_set, len(wanted))
+    if not surge:
+        return replacing((*wanted, *left), unavailable)
+    steps = surging(wanted, surge)
+    return Moves((*steps.deletes, *unreplaced(left, any(place.old for place in wanted))), steps.creates)
+
+
+def unreplaced(places: Iterable[Place], wait: bool) -> Iterator[VMI]:
+    """Old ones where no new one may come, beside which they would go: those that work when the others are done."""
+    return (place.old for place in places if place.old and not (wait and place.available(place.old)))
 
 
 def both(places: Iterable[Place]) -> tuple[VMI, ...]:

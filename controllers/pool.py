@@ -14,7 +14,7 @@ from controllers.pool_rollout import Update
 from controllers.settings import ManagerSettings
 from hostler.api import apps, launcher
 from hostler.api.cdi import DataVolume
-from hostler.api.kubevirt.pool import FINALIZER, REVISION
+from hostler.api.kubevirt.pool import FINALIZER, REPLACED, REVISION
 from hostler.api.kubevirt.pool import VirtualMachinePool as Pool
 from hostler.api.kubevirt.vm import VirtualMachine as VM
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as VMI
@@ -231,7 +231,8 @@ def let_go(pool: Pool, seen: Seen, book: Book) -> Iterator[Action]:
     for vm in seen.owned:
         if not members.dying(vm) or FINALIZER not in vm.metadata.finalizers:
             continue
-        keep = pool_choice.keeps_when_deleted(pool) and not rollout.disks_differ(pool, book, vm)
+        replaced = REPLACED in vm.metadata.annotations and rollout.disks_differ(pool, book, vm)
+        keep = pool_choice.keeps_when_deleted(pool) and not replaced
         kept = tuple(pool_disks.let_go(pool, vm, seen.disks)) if keep else ()
         yield from kept or (released(vm),)
 
@@ -242,9 +243,8 @@ def let_go(pool: Pool, seen: Seen, book: Book) -> Iterator[Action]:
 def scale(update: Update, seen: Seen) -> Moves:
     """Who is too many goes, who is missing comes; a VM that is being deleted has its place until it is gone."""
     crew = update.crew
-    ill = (vm for vm in crew.vms if pool_choice.failing_in(crew, vm) == 0 and healed(update, vm))
-    gone = {vm.metadata.uid: vm for vm in (*pool_choice.surplus(crew), *ill)}
-    deletes = tuple(gone.values())[:BURST]
+    ill = [vm for vm in crew.vms if pool_choice.failing_in(crew, vm) == 0 and healed(update, vm)]
+    deletes = (*ill, *pool_choice.surplus(crew, ill))[:BURST]
     missing = pool_choice.replicas(crew.pool) - len(seen.owned)
     creates, waiting = coming(update, seen, min(max(missing, 0), BURST))
     return Moves(deletes, tuple(creates), waiting)

@@ -1,7 +1,7 @@
 """Which of a pool's VMs go, or follow the template, first: selectors, sort policies, and who has failed. Pure."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -144,13 +144,14 @@ def compares(value: str | None, operator: str, limits: tuple[str, ...]) -> bool:
 # who goes
 
 
-def surplus(crew: Crew) -> list[VirtualMachine]:
-    """Who goes because there are too many; nobody, where somebody else is to take them away."""
-    strategy, count = crew.pool.spec.scale_in_strategy, len(crew.vms) - replicas(crew.pool)
+def surplus(crew: Crew, going: Sequence[VirtualMachine] = ()) -> list[VirtualMachine]:
+    """Who goes, too, because there are too many; nobody, where somebody else is to take them away."""
+    strategy, count = crew.pool.spec.scale_in_strategy, len(crew.vms) - len(going) - replicas(crew.pool)
     if count <= 0 or (strategy and (strategy.unmanaged is not None or strategy.opportunistic is not None)):
         return []
     proactive = strategy.proactive if strategy else None
-    return chosen(crew, proactive.selection_policy if proactive else None)[:count]
+    ranked = chosen(crew, proactive.selection_policy if proactive else None)
+    return [vm for vm in ranked if vm not in going][:count]
 
 
 def keeps_when_scaled(pool: VirtualMachinePool) -> bool:

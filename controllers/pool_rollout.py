@@ -130,6 +130,7 @@ def step(update: Update) -> Steps:
         return steps
     room = restarts(update, steps)
     give(update, steps, room)
+    steps.actions.sort(key=lambda each: isinstance(each, Delete))  # what is side by side is done at once
     return steps
 
 
@@ -164,7 +165,8 @@ def give(update: Update, steps: Steps, room: int) -> None:
                 continue
             room -= 1
         if disks_differ(update.pool, update.book, vm):
-            steps.actions.append(Delete(vm))
+            mark = {"metadata": {"annotations": {api.REPLACED: conditions.stamp(update.crew.now)}}}
+            steps.actions += (Patch(vm, mark, "replace"), Delete(vm))
             steps.events.append(Event("SuccessfulDelete", f"Successfully updated resource {place(vm)}"))
         else:
             write(update, vm, steps)

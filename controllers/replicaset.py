@@ -1,6 +1,8 @@
 """VirtualMachineInstanceReplicaSet: N interchangeable VMIs."""
 
-from collections.abc import Iterable, Iterator, Set
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count, islice
@@ -17,6 +19,8 @@ from hostler.runtime.protocol import Raw
 from hostler.runtime.store import Key, Store
 
 BURST = 250  # as many creates, and deletes, per visit as KubeVirt allows
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"  # annotation: the cheapest go first
+COST = re.compile("0|-?[1-9][0-9]{0,9}")
 PACE = 0.5  # seconds between visits: one status write tells of many members
 
 
@@ -58,7 +62,7 @@ def plan(rs: ReplicaSet, seen: Seen, now: datetime) -> Plan:
     free = islice(free_names(rs, seen.taken), min(max(missing - len(held), 0), BURST))
     template = Template(rs, now)
     creates = tuple(Create(VMI, template.body(name)) for name in free)
-    surplus = tuple(map(Delete, sorted(alive, key=worth)[: min(max(-missing, 0), BURST)]))
+    surplus = tuple(map(Delete, ranked(alive)[: min(max(-missing, 0), BURST)])) if missing < 0 else ()
     deletes = tuple(map(Delete, ended[:BURST])) + surplus
     again = 0.0 if BURST in (len(creates), len(surplus)) else HOLD if held else None
     change = len(creates) - len(surplus)
@@ -70,10 +74,25 @@ def wanted(rs: ReplicaSet) -> int:
     return 1 if rs.spec.replicas is None else rs.spec.replicas
 
 
-def worth(vmi: VMI) -> tuple[bool, bool, float, str]:
-    """Who goes first when there are too many: the unready, the not running, the youngest."""
-    running = vmi.status is not None and vmi.status.phase == "Running"
-    return ready(vmi), running, -born(vmi), vmi.metadata.name
+def ranked(vmis: Sequence[VMI]) -> list[VMI]:
+    """Who goes first when there are too many: unready, not running, cheap, crowded on a node, young."""
+    crowd = Counter(map(node, vmis))
+
+    def worth(vmi: VMI) -> tuple[bool, bool, int, int, float, str]:
+        running = vmi.status is not None and vmi.status.phase == "Running"
+        return ready(vmi), running, cost(vmi), -crowd[node(vmi)], -born(vmi), vmi.metadata.name
+
+    return sorted(vmis, key=worth)
+
+
+def node(vmi: VMI) -> str:
+    return (vmi.status and vmi.status.node_name) or ""
+
+
+def cost(vmi: VMI) -> int:
+    """What its owner says that it costs to delete it; what is no number says nothing."""
+    text = vmi.metadata.annotations.get(DELETION_COST, "")
+    return int(text) if COST.fullmatch(text) else 0
 
 
 def free_names(rs: ReplicaSet, taken: Set[str]) -> Iterator[str]:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from controllers import members
 from hostler.api import apps
 from hostler.api.kubevirt.vmi import VirtualMachineInstanceTemplateSpec
-from hostler.api.meta import Resource
+from hostler.api.meta import LabelSelector, Resource
 from hostler.api.objects import ControllerRevision
-from hostler.runtime import names
+from hostler.runtime import names, selectors
 from hostler.runtime.plan import Action, Create, Delete, Patch, owner_reference
 from hostler.runtime.protocol import Raw
+from hostler.runtime.store import Store
 
 HASH = 10  # characters
 HISTORY = 10  # revisions that are kept when the set does not say how many
@@ -60,6 +61,19 @@ def read(
     mark = digest(wanted, collision)
     name = f"{parent.metadata.name}-{mark}"
     return Book(pages, name, mark, collision, (page_for(parent, name, mark, wanted, highest + 1),))
+
+
+def loose(store: Store, parent: Resource, selector: LabelSelector) -> tuple[ControllerRevision, ...]:
+    """Those of a set that was deleted with --cascade=orphan: with them, nobody is made anew for the same template."""
+    own = f"{parent.metadata.name}-"
+    return tuple(
+        each
+        for each in store.orphans(ControllerRevision, parent.metadata.namespace)
+        if each.metadata.labels.get(apps.REVISION_OF) == parent.kind()
+        and each.metadata.name.startswith(own)
+        and not members.dying(each)
+        and selectors.matches(selector, each.metadata.labels)
+    )
 
 
 def digest(template: Raw, collision: int) -> str:

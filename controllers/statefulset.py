@@ -39,13 +39,15 @@ class Seen:
     pages: tuple[ControllerRevision, ...] = ()
     disks: Disks = Disks()  # noqa: RUF009 - it is frozen
     taken_pages: Set[str] = frozenset()
+    loose_pages: tuple[ControllerRevision, ...] = ()  # left by an earlier set of this name
 
 
 def look(store: Store, stateful_set: StatefulSet) -> Seen:
     namespace, uid = stateful_set.metadata.namespace, stateful_set.metadata.uid
     owned = tuple(store.owned(VMI, uid))
     pages, taken = tuple(store.owned(ControllerRevision, uid)), store.names(ControllerRevision, namespace)
-    return Seen(owned, tuple(store.orphans(VMI, namespace)), pages, disks_of(store, stateful_set, owned), taken)
+    orphans, disks = tuple(store.orphans(VMI, namespace)), disks_of(store, stateful_set, owned)
+    return Seen(owned, orphans, pages, disks, taken, revisions.loose(store, stateful_set, stateful_set.spec.selector))
 
 
 def disks_of(store: Store, stateful_set: StatefulSet, owned: Iterable[VMI]) -> Disks:
@@ -80,8 +82,8 @@ def plan(stateful_set: StatefulSet, seen: Seen, now: datetime, *, disks: bool = 
     # one that has ended, too: it has the name that another is to have
     named = [vmi for vmi in seen.orphans if identity.ordinal(stateful_set, vmi) is not None]
     _, moves = members.membership(stateful_set, stateful_set.spec.selector, seen.owned, named)
-    if moves:
-        return Plan(moves)
+    if moves or seen.loose_pages:
+        return Plan((*(members.adopt(stateful_set, page) for page in seen.loose_pages), *moves))
     count = collisions(stateful_set)
     book = revisions.read(stateful_set, stateful_set.spec.template, seen.pages, seen.taken_pages, count)
     row = line_up(stateful_set, seen, book, now)
@@ -109,12 +111,20 @@ def line_up(stateful_set: StatefulSet, seen: Seen, book: Book, now: datetime) ->
 def carry_out(
     row: Row, steps: Moves, disks: Disks, book: Book, now: datetime
 ) -> tuple[list[Action], tuple[Event, ...], bool]:
-    """Owners of disks first, then who goes, then disks and guests that come; whether one waits for its disk."""
-    stateful_set, waiting = row.stateful_set, False
+    """Owners of disks first, then who goes, then disks and guests that come; whether one waits for its disk.
+
+    Guests whose disks are there come before disks that somebody may refuse, and disks before their guests.
+    """
+    stateful_set, waiting, condemned = row.stateful_set, False, set(row.condemned)
     actions: list[Action] = []
+    lacking: list[Create] = []  # disks
+    ready: list[Create] = []  # guests
+    others: list[Create] = []  # guests whose disks are made now
     for number, vmi in row.guests.items():
-        if members.alive(vmi):
+        if members.alive(vmi) or number in condemned:
             actions += claims.ownership(stateful_set, vmi, number, disks)
+        if members.alive(vmi) and not members.ready(vmi):
+            lacking += claims.missing(stateful_set, number, disks)
     actions += map(Delete, steps.deletes)
     events = [told(stateful_set, each) for each in steps.deletes]
     for number in steps.creates:
@@ -124,10 +134,11 @@ def carry_out(
         revision = row.revision(number)
         template = book.template(revision) or members.template_raw(stateful_set.spec.template)
         guest = identity.guest(stateful_set, number, template, revision, now)
-        made = [*claims.missing(stateful_set, number, disks), guest]
-        actions += made
-        events += [created(stateful_set, each) for each in made]
-    return actions, tuple(events), waiting
+        fresh = tuple(claims.missing(stateful_set, number, disks))
+        lacking += fresh
+        (others if fresh else ready).append(guest)
+    made = (*ready, *lacking, *others)
+    return [*actions, *made], (*events, *(created(stateful_set, each) for each in made)), waiting
 
 
 def report(row: Row, book: Book) -> Raw:

@@ -67,7 +67,7 @@ def most_unavailable(stateful_set: StatefulSet) -> int:
     strategy = stateful_set.spec.update_strategy
     rolling = strategy.rolling_update if strategy else None
     value = rolling.max_unavailable if rolling else None
-    return max(share(value, identity.replicas(stateful_set), 1, up=True), 1)
+    return max(share(value, identity.replicas(stateful_set), 1, up=False), 1)
 
 
 def ordered(stateful_set: StatefulSet) -> bool:
@@ -94,7 +94,7 @@ def fill(row: Row, moves: Moves) -> bool:
         elif members.finished(vmi) and not members.dying(vmi):
             if not members.hasty(vmi, row.now):
                 moves.deletes.append(vmi)
-        elif one_by_one and row.outdated(number) and not on_delete(row.stateful_set):
+        elif one_by_one and row.outdated(number) and not members.ready(vmi) and not on_delete(row.stateful_set):
             moves.deletes.append(vmi)  # it does not work and is not wanted: apps/v1 would wait for it for ever
         if one_by_one:
             return False
@@ -117,16 +117,11 @@ def empty(row: Row, moves: Moves) -> bool:
 
 
 def renew(row: Row, moves: Moves) -> None:
-    """The highest first, as many as may be missing at once; who does not work is missing already."""
+    """The highest first, as many as may be missing at once; who does not work is missing already, and goes first."""
     numbers = identity.numbers(row.stateful_set)
     missing = sum(not row.available(row.guests.get(number)) for number in numbers)
-    room = max(most_unavailable(row.stateful_set) - missing, 0)
-    for number in reversed(numbers):
-        if not row.outdated(number):
-            continue
-        vmi = row.guests[number]
-        if not row.available(vmi):
-            moves.deletes.append(vmi)
-        elif room:
-            moves.deletes.append(vmi)
-            room -= 1
+    outdated = [row.guests[number] for number in reversed(numbers) if row.outdated(number)]
+    broken = [vmi for vmi in outdated if not row.available(vmi)]
+    most = most_unavailable(row.stateful_set)
+    moves.deletes += broken[: max(most - (missing - len(broken)), 0)]
+    moves.deletes += [vmi for vmi in outdated if row.available(vmi)][: max(most - missing, 0)]

@@ -53,6 +53,17 @@ def shorts() -> list[str]:
     return list(dict.fromkeys(next(word for word in KINDS if KINDS[word] is kind) for kind in KINDS.values()))
 
 
+def cause(found: Found, goal: Revision) -> list[Raw]:
+    """A deployment's set takes its cause from it: it has to say again why the template was so."""
+    known = found.body["metadata"].get("annotations") or {}
+    if found.kind is not VirtualMachineDeployment or known.get(apps.CHANGE_CAUSE, "") == goal.cause:
+        return []
+    if not known:
+        return [{"op": "add", "path": "/metadata/annotations", "value": {apps.CHANGE_CAUSE: goal.cause}}]
+    path = f"/metadata/annotations/{apps.CHANGE_CAUSE.replace('/', '~1')}"
+    return [{"op": "add", "path": path, "value": goal.cause} if goal.cause else {"op": "remove", "path": path}]
+
+
 def progress(found: Found) -> tuple[str, bool]:
     """kubectl's words, and whether the rollout is done; Terminal when it has failed."""
     status = found.body.get("status") or {}

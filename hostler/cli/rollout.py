@@ -93,7 +93,7 @@ def undo(what: What, namespace: Namespace = None, kubeconfig: Kubeconfig = None,
         if revisions.plain(goal.template) == revisions.plain(found.body["spec"][field]):
             print(f"{what} skipped rollback (current template already matches revision {goal.number})")
             return
-        change = [{"op": "replace", "path": f"/spec/{field}", "value": goal.template}]
+        change = [{"op": "replace", "path": f"/spec/{field}", "value": goal.template}, *revisions.cause(found, goal)]
         await kube.patch(found.kind, place, found.name, change)
         print(f"{what} rolled back")
 

@@ -12,8 +12,8 @@ from hostler.api.meta import Model, Resource
 from hostler.runtime.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 from hostler.runtime.events import Recorder
 from hostler.runtime.pace import TokenBucket
-from hostler.runtime.plan import Action, AnyController, Create, Delete, Failure, Patch, Plan, Send
-from hostler.runtime.protocol import Kube, Ops, Raw
+from hostler.runtime.plan import Action, AnyController, Create, Delete, Event, Failure, Patch, Plan, Send
+from hostler.runtime.protocol import Kind, Kube, Ops, Raw
 from hostler.runtime.store import Store
 
 MOST_AT_ONCE = 64
@@ -59,7 +59,7 @@ class Applier:
 
     async def apply(self, controller: AnyController, parent: Resource, plan: Plan, now: datetime) -> Outcome:
         """Carry out a plan; refused creates are reported by the controller, other errors are raised."""
-        failures = await self._act(plan.actions)
+        failures = await self._act(parent, plan.actions)
         if failures:
             plan = controller.failed(parent, plan, failures[0], now)
         if plan.actions:  # they are done, even if the status is refused
@@ -73,14 +73,25 @@ class Applier:
         for event in plan.events:
             self._recorder.record(parent, event)
 
-    async def _act(self, actions: Sequence[Action]) -> tuple[Failure, ...]:
-        """All actions in order, those of one sort side by side: 1, then 2, 4, 8, ... until one is refused."""
+    def _complain(self, parent: Resource, batch: Sequence[Action], results: Sequence[BaseException | None]) -> None:
+        """What no controller reports, as of a policy against deletes: it is tried again and again, and must be seen."""
+        for action, result in zip(batch, results, strict=True):
+            if isinstance(result, Forbidden | Invalid) and not isinstance(result, refusals(action)):
+                reason = "FailedDelete" if isinstance(action, Delete) else "FailedUpdate"
+                self._recorder.record(parent, Event(reason, f"{action} failed error: {result}", "Warning"))
+
+    async def _act(self, parent: Resource, actions: Sequence[Action]) -> tuple[Failure, ...]:
+        """All actions in order, those of one sort side by side: 1, then 2, 4, 8, ... until one is refused.
+
+        What is of another kind is of another sort: a disk is there before the guest that is to have it.
+        """
         told: tuple[Failure, ...] = ()
-        for _, group in groupby(actions, type):
+        for _, group in groupby(actions, sort):
             rest, size = tuple(group), 1
             while rest:
                 batch, rest = rest[:size], rest[size:]
                 results = await asyncio.gather(*map(self._one, batch), return_exceptions=True)
+                self._complain(parent, batch, results)
                 failures = _failures(batch, results)
                 told += failures
                 if not all(isinstance(each.action, Patch) and each.action.alone for each in failures):
@@ -169,6 +180,10 @@ def changes(current: Model | None, wanted: Raw) -> Raw:
     """The fields of `wanted` that are not so yet, as a merge patch."""
     have = current.model_dump(mode="json", by_alias=True, exclude_unset=True) if current is not None else {}
     return {key: value for key, value in wanted.items() if have.get(key) != value}
+
+
+def sort(action: Action) -> tuple[type[Action], Kind | None]:
+    return type(action), action.kind if isinstance(action, Create) else None
 
 
 def place(action: Action) -> str:

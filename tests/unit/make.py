@@ -59,7 +59,7 @@ def vmi(name: str = "web", phase: str = "Pending", ready: bool | tuple[bool, str
     """A VMI; `of` its replica set, `spec` beside memory, `ended` seconds ago."""
     of, spec, ended = more.pop("of", None), more.pop("spec", {}), more.pop("ended", None)
     known = more.pop("status_conditions", [])
-    kind = more.pop("kind", "VirtualMachineInstanceReplicaSet")
+    kind, node = more.pop("kind", "VirtualMachineInstanceReplicaSet"), more.pop("node", None)
     guarded = {"finalizers": [launcher.VMI_FINALIZER], "labels": {"app": "web"}}
     body = {
         "metadata": meta(name, **{**guarded, "ownerReferences": owner(of, kind), **more}),
@@ -71,7 +71,7 @@ def vmi(name: str = "web", phase: str = "Pending", ready: bool | tuple[bool, str
             "phase": phase,
             "phaseTransitionTimestamps": since,
             "conditions": [*conditions(Ready=ready), *known],
-        }
+        } | ({"nodeName": node} if node else {})
     return VirtualMachineInstance.read(body)
 
 

@@ -19,6 +19,7 @@ FINALIZER = (
 )
 KEPT = "hostler.io/pool-kept"  # annotation of a disk: the pool whose VM had it, and takes it again
 UPDATED = "hostler.io/pool-updated"  # annotation of a VM: when it got the template that it has
+REPLACED = "hostler.io/pool-replaced"  # annotation of a VM: when an update took it away, for disks that it lacks
 # annotations of a pool, for what KubeVirt's API has no field for
 PROGRESS_DEADLINE = "hostler.io/progress-deadline-seconds"
 MIN_READY = "hostler.io/min-ready-seconds"

@@ -219,6 +219,22 @@ def test_old_templates_are_forgotten() -> None:
     assert make.verbs(made) == ["-probe-o1", "-probe-o2"]
 
 
+@pytest.mark.parametrize(
+    ("strategy", "vmis", "expected"),
+    [
+        pytest.param({}, [on("n1"), on("n2", old=True)], ["-on-n2-old"], id="replaced by nobody"),
+        pytest.param({}, [on("n1", old=True), on("n2", old=True)], ["-on-n1-old"], id="as many as may be missing"),
+        pytest.param(
+            {"maxSurge": 1, "maxUnavailable": 0}, [on("n1"), on("n2", old=True)], ["-on-n2-old"], id="surge, last"
+        ),
+    ],
+)
+def test_an_old_guest_where_no_new_one_may_come(strategy: Any, vmis: Any, expected: list[str]) -> None:
+    away = node("n2", **taint("NoSchedule"))
+    rolling = {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": strategy}} if strategy else {}
+    assert make.verbs(plan(probe(**rolling), Seen((N1, away), tuple(vmis), (), (page(4),)), NOON)) == expected
+
+
 def test_refused() -> None:
     made = plan(probe(), Seen((N1,)), NOON)
     revision, guest = made.actions

@@ -6,7 +6,7 @@ import pytest
 
 from controllers import pool_choice, pool_index, pool_rollout
 from controllers.pool import Seen, failed, plan
-from hostler.api.kubevirt.pool import FINALIZER, KEPT, REVISION, UPDATED
+from hostler.api.kubevirt.pool import FINALIZER, KEPT, REPLACED, REVISION, UPDATED
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.objects import ControllerRevision
 from hostler.runtime.errors import Forbidden
@@ -441,7 +441,10 @@ def test_a_vm_that_rests_is_not_missing() -> None:
 def test_other_disks_make_another_vm() -> None:
     found = seen([member(0, OLD), member(1, OLD)])
     made = plan_of(pool(2, maxUnavailable=1, updateStrategy=ASCENDING, **DISKS), found)
-    assert [each for each in verbs(made) if "web-3" not in each and not each.startswith("+")] == ["-web-0"]
+    assert [each for each in verbs(made) if "web-3" not in each and not each.startswith("+")] == [
+        "~web-0 replace",
+        "-web-0",
+    ]
 
 
 # when it stops
@@ -575,6 +578,13 @@ def test_healing_does_not_hide_a_bad_update() -> None:
     assert [each for each in verbs(made) if each.startswith("-")] == ["-web-1"]
 
 
+def test_the_ill_one_is_the_one_too_many() -> None:
+    vms = [member(0), member(1), member(2, failures=3)]
+    ascending = {"proactive": {"selectionPolicy": {"sortPolicy": "AscendingOrder"}}}
+    made = plan_of(pool(2, autohealing={}, scaleInStrategy=ascending), seen(vms, [guest(0), guest(1)]))
+    assert [each for each in verbs(made) if each.startswith("-")] == ["-web-2"]
+
+
 # its disks
 
 OFFLINE = {"proactive": {"statePreservation": "Offline", "selectionPolicy": DESCENDING}}
@@ -621,6 +631,20 @@ def test_disks_of_a_vm_that_somebody_deletes(state: str, expected: list[str]) ->
     parent = kept_pool(1, {"opportunistic": {"statePreservation": state}})
     assert verbs(plan_of(parent, with_disks(gone, disks=[disk(0)]))) == expected
     assert verbs(plan_of(parent, with_disks(gone, disks=[kept(0)]))) == ["~web-0 release"], "then the VM may go"
+
+
+@pytest.mark.parametrize(
+    ("marks", "expected"),
+    [
+        pytest.param({}, ["~root-0 keep"], id="a user deleted it, whatever the template says by now"),
+        pytest.param({REPLACED: ago(5)}, ["~web-0 release"], id="the update did, for it is to have another disk"),
+    ],
+)
+def test_disks_of_another_template(marks: Any, expected: list[str]) -> None:
+    small = {"vm": {"dataVolumeTemplates": [DISK | {"spec": {"blank": {}}}]}, "guest": {"volumes": [ROOT]}}
+    gone = member(0, of=pool(**small), dying=True, annotations=marks)
+    parent = kept_pool(1, {"opportunistic": {"statePreservation": "Offline"}})
+    assert verbs(plan_of(parent, with_disks(gone, disks=[disk(0)]))) == expected
 
 
 def test_a_vm_that_a_user_deletes_is_made_afresh() -> None:

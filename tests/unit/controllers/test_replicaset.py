@@ -13,6 +13,7 @@ from hostler.runtime.store import Store
 from tests.unit import make
 from tests.unit.make import NOON, ago, replica_set, verbs, vmi
 
+COST = "controller.kubernetes.io/pod-deletion-cost"
 NAMES = ["webp8xvs", "webvvnhb", "webkp8ss", "webz974d"]  # what the slots of uid-web are called, in order
 
 
@@ -40,6 +41,16 @@ def plan_of(rs: Any, *vmis: Any) -> Plan:
             replica_set(1), [member("a", ready=False), member("b", "Pending", None)], ["-b"], id="then what is not up"
         ),
         pytest.param(replica_set(1), [member("a", age=99), member("b", age=9)], ["-b"], id="then the youngest"),
+        pytest.param(
+            replica_set(1), [member("a", age=99, annotations={COST: "-5"}), member("b", age=9)], ["-a"], id="the cheap"
+        ),
+        pytest.param(
+            replica_set(1), [member("a", age=99, annotations={COST: "+05"}), member("b", age=9)], ["-b"], id="no number"
+        ),
+        pytest.param(
+            replica_set(2), [member("a", node="n1"), member("b", node="n1"), member("c", node="n2", age=0)], ["-a"],
+            id="of a crowded node",
+        ),
         pytest.param(
             replica_set(1), [member("a", "Failed", age=900, ended=20)], ["-a", "+webp8xvs"], id="the failed is replaced"
         ),

@@ -87,7 +87,18 @@ ALL_OLD = [guest(n, old=True) for n in range(3)]
         pytest.param(db(), [guest(0, ready=False, old=True), *ALL_OLD[1:]], ["-db-0"], id="a broken old one at once"),
         pytest.param(db(**rolling(partition=2)), ALL_OLD, ["-db-2"], id="down to the partition"),
         pytest.param(db(**rolling(partition=2)), [*ALL_OLD[:2], guest(2)], [], id="and no further"),
-        pytest.param(db(**rolling(maxUnavailable="50%")), ALL_OLD, ["-db-2", "-db-1"], id="half of three"),
+        pytest.param(db(**rolling(maxUnavailable="50%")), ALL_OLD, ["-db-2"], id="half of three, rounded down"),
+        pytest.param(db(**rolling(maxUnavailable="70%")), ALL_OLD, ["-db-2", "-db-1"], id="two of three"),
+        pytest.param(
+            db(minReadySeconds=60, **PARALLEL), ALL_OLD, ["-db-2"], id="not all that are Ready since a moment"
+        ),
+        pytest.param(
+            db(minReadySeconds=60, **PARALLEL),
+            [*ALL_OLD[:2], guest(2, dying=True, old=True)],
+            [],
+            id="nor while one goes",
+        ),
+        pytest.param(db(minReadySeconds=60), ALL_OLD, [], id="Ready guests of an ordered set are waited for"),
         pytest.param(db(updateStrategy={"type": "OnDelete"}), ALL_OLD, [], id="on delete"),
         pytest.param(db(dying=True), ALL_OLD, [], id="deleted: the rest is not ours"),
         pytest.param(db(1, minReadySeconds=60), [guest(0), guest(1)], [], id="ready is not available"),
@@ -194,6 +205,39 @@ def test_counts_are_apps_v1s() -> None:
         halfway = plan_of(db(3, status={"currentRevision": OLD}), *seen).status
         assert halfway is not None
         assert halfway["currentRevision"] == OLD, "while guests are missing the update is not over"
+
+
+def test_disks_come_before_the_guests_that_lack_them_and_after_those_that_do_not() -> None:
+    there = Disks({"data-db-1": make.claim("data-db-1")})
+    made = plan_of(db(3, volumeClaimTemplates=[CLAIM], **PARALLEL), disks=there)
+    assert verbs(made) == ["+db-1", "+data-db-0", "+data-db-2", "+db-0", "+db-2"]
+
+
+def test_a_disk_that_was_refused_is_made_for_the_guest_that_waits() -> None:
+    made = plan_of(db(1, volumeClaimTemplates=[CLAIM]), guest(0, "Pending", None))
+    assert verbs(made) == ["+data-db-0"]
+
+
+@pytest.mark.parametrize(
+    "last", [guest(2), guest(2, "Failed", None, age=900), guest(2, dying=True)], ids=["runs", "has ended", "is going"]
+)
+def test_a_disk_goes_with_a_guest_that_is_too_many_however_it_is(last: Any) -> None:
+    policy = {"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"}}
+    disks = Disks({f"data-db-{n}": make.claim(f"data-db-{n}") for n in range(3)})
+    made = plan_of(db(2, volumeClaimTemplates=[CLAIM], **policy), guest(0), guest(1), last, disks=disks)
+    assert verbs(made)[0] == "~data-db-2 retain"
+
+
+def test_revisions_of_an_earlier_set_are_taken_in_before_anybody_is_made_anew() -> None:
+    store = Store()
+    marks = {apps.REVISION_OF: "VirtualMachineStatefulSet", "app": "web"}
+    for name, labels in ((NEW, marks), ("other-1", marks), ("db-x", marks | {"app": "other"})):
+        body = page(name).model_dump(mode="json", by_alias=True, exclude_unset=True)
+        body["metadata"]["labels"] |= labels
+        store.observe(ControllerRevision, body)
+    seen = statefulset.look(store, db())
+    assert [each.metadata.name for each in seen.loose_pages] == [NEW]
+    assert verbs(plan(db(), seen, NOON)) == [f"~{NEW} adopt"]
 
 
 def test_refused() -> None:

@@ -125,6 +125,38 @@ async def test_what_stands_alone_does_not_keep_the_others(bench: Bench, alone: b
     assert [each.metadata.name for each in bench.store.all(ConfigMap) if each.metadata.labels] == labelled
 
 
+async def test_a_refused_delete_is_told(bench: Bench) -> None:
+    """By its parent's events: no condition of any controller tells of it."""
+    await bench.apply(Create(ConfigMap, bench.child("c")))
+
+    def policy(verb: str, *_: Any) -> None:
+        if verb == "DELETE":
+            raise Forbidden(403, "Forbidden", "a policy says no")
+
+    bench.kube.refuse = policy
+    (found,) = bench.store.all(ConfigMap)
+    with pytest.raises(Forbidden):
+        await bench.apply(Delete(found))
+    await asyncio.sleep(COALESCE)
+    await bench.recorder.flush()
+    (name,) = bench.kube.names(objects.Event)
+    told = await bench.kube.get(objects.Event, NS, name)
+    assert (told["reason"], told["note"]) == ("FailedDelete", "delete ConfigMap c failed error: a policy says no")
+
+
+async def test_disks_are_there_before_their_guests(bench: Bench) -> None:
+    def refuse(verb: str, _kind: Any, name: str) -> None:
+        if verb == "POST" and name == "b":
+            raise Forbidden(403, "Forbidden", "exceeded quota")
+
+    bench.kube.refuse = refuse
+    other = {"metadata": {"name": "guest", "namespace": NS}}
+    await bench.apply(
+        Create(ConfigMap, bench.child("a")), Create(ConfigMap, bench.child("b")), Create(objects.Pod, other)
+    )
+    assert [name for _, _, name in bench.kube.writes("POST")] == ["a", "b"]
+
+
 async def test_no_answer_is_no_refusal(bench: Bench) -> None:
     def down(verb: str, *_: Any) -> None:
         if verb == "POST":
