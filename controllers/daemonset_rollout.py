@@ -1,6 +1,6 @@
 """What a daemon set does on each node: a guest where one is wanted, a new one for an old one, some at a time. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -108,12 +108,8 @@ def update(daemon_set: DaemonSet, places: Sequence[Place]) -> Moves:
     if not surge:
         return replacing((*wanted, *left), unavailable)
     steps = surging(wanted, surge)
-    return Moves((*steps.deletes, *unreplaced(left, any(place.old for place in wanted))), steps.creates)
-
-
-def unreplaced(places: Iterable[Place], wait: bool) -> Iterator[VMI]:
-    """Old ones where no new one may come, beside which they would go: those that work when the others are done."""
-    return (place.old for place in places if place.old and not (wait and place.available(place.old)))
+    # no new one may come beside these: they go at once, as in apps/v1
+    return Moves((*steps.deletes, *(place.old for place in left if place.old)), steps.creates)
 
 
 def both(places: Iterable[Place]) -> tuple[VMI, ...]:

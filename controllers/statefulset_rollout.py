@@ -117,11 +117,16 @@ def empty(row: Row, moves: Moves) -> bool:
 
 
 def renew(row: Row, moves: Moves) -> None:
-    """The highest first, as many as may be missing at once; who does not work is missing already, and goes first."""
+    """The highest first, as many as may be missing at once; who is not available is missing already."""
     numbers = identity.numbers(row.stateful_set)
     missing = sum(not row.available(row.guests.get(number)) for number in numbers)
-    outdated = [row.guests[number] for number in reversed(numbers) if row.outdated(number)]
-    broken = [vmi for vmi in outdated if not row.available(vmi)]
-    most = most_unavailable(row.stateful_set)
-    moves.deletes += broken[: max(most - (missing - len(broken)), 0)]
-    moves.deletes += [vmi for vmi in outdated if row.available(vmi)][: max(most - missing, 0)]
+    room = max(most_unavailable(row.stateful_set) - missing, 0)
+    for number in reversed(numbers):
+        if not row.outdated(number):
+            continue
+        vmi = row.guests[number]
+        if not row.available(vmi):
+            moves.deletes.append(vmi)
+        elif room:
+            moves.deletes.append(vmi)
+            room -= 1

@@ -56,7 +56,9 @@ def test_the_chart_leaves_kubevirt_alone() -> None:
     kinds = {each["kind"] for each in objects}
     assert not kinds & {"APIService", "DaemonSet", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}
     changing = [each["spec"]["matchConstraints"] for each in objects if each["kind"] == "MutatingAdmissionPolicy"]
-    assert {group for each in changing for rule in each["resourceRules"] for group in rule["apiGroups"]} == {"hostler.io"}
+    assert {group for each in changing for rule in each["resourceRules"] for group in rule["apiGroups"]} == {
+        "hostler.io"
+    }
     crds = {each["metadata"]["name"] for each in objects if each["kind"] == "CustomResourceDefinition"}
     assert crds >= {f"{kind.plural}.hostler.io" for kind in KINDS}
     assert all(name.startswith("virtualmachine") and name.endswith(".hostler.io") for name in crds), crds

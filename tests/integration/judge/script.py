@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hostler.api import launcher
-from hostler.api.objects import Node
+from hostler.api.objects import ControllerRevision, Node
 from hostler.runtime.protocol import Raw
-from tests.integration.judge.reading import MARK, place
+from tests.integration.judge.reading import MARK, app, place
 from tests.integration.judge.side import Side
 
 
@@ -83,6 +83,24 @@ def made(sees: str) -> Step:
         await scene.side.api.create(scene.side.words.workloads[scene.kind], scene.side.namespace, body)
 
     return Step("made", sees, do)
+
+
+def remade(sees: str) -> Step:
+    """The workload is deleted, what it owned is left as an orphan (by this step: there is no garbage collector), and it
+    is created again.
+    """
+
+    async def do(scene: Scene) -> None:
+        side = scene.side
+        await side.api.delete(side.words.workloads[scene.kind], side.namespace, scene.name)
+        for kind in (side.words.guest, ControllerRevision):
+            for each in side.all(kind):
+                if app(each) == scene.name:
+                    owners = {"metadata": {"ownerReferences": None}}
+                    await side.api.patch(kind, side.namespace, each["metadata"]["name"], owners)
+        await made(sees).do(scene)
+
+    return Step("remade", sees, do)
 
 
 def edited(sees: str, **spec: Any) -> Step:
