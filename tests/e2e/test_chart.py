@@ -10,7 +10,7 @@ from cluster import catalog, programs
 from hostler.cli.up import CHART
 from tests.e2e import seen
 from tests.e2e.manifests import vmi
-from tests.e2e.vmctl import fresh_namespace, vmctl
+from tests.e2e.vmctl import fresh_namespace, until_others_are_gone, vmctl
 
 KEPT = {"CustomResourceDefinition"}
 
@@ -66,6 +66,7 @@ def test_an_upgrade_disturbs_no_guest_and_an_uninstall_loses_none(kubectl, helm,
         assert set(seen.guests(namespace)) == {"steady", "newer"}
         kubectl("delete", "-n", namespace, "vmi", "--all", "--timeout=120s")
 
+    until_others_are_gone(kubectl)
     resources = {(item["kind"], item["metadata"]["name"]) for item in manifests(helm)}
     helm("uninstall", "hostler", "--wait", "--timeout=120s")
     left = {(kind, name) for kind, name in resources if kind not in KEPT and exists(kubectl, kind, name)}

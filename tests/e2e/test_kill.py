@@ -6,6 +6,7 @@ import pytest
 
 from tests.e2e import seen
 from tests.e2e.manifests import replica_set
+from tests.e2e.vmctl import until_others_are_gone
 
 SIZE = 3
 LABELS = "app=survivors"
@@ -89,6 +90,7 @@ def test_libvirtd_killed(kubectl, namespace, survivors):
 
 
 def test_apiserver_killed(kubectl, namespace, survivors, cluster_processes):
+    until_others_are_gone(kubectl)
     seen.kill(cluster_processes("kube-apiserver"))
     seen.until("the API answers", lambda: quietly(kubectl, "get", "--raw", "/readyz"), 120)
     assert seen.guests(namespace) == survivors

@@ -112,3 +112,11 @@ def fresh_namespace(kubectl: Kubectl) -> Iterator[str]:
     finally:
         kubectl("delete", "namespace", name, "--wait=false")
         until("no pod is left", lambda: not kubectl("get", "pods", "-n", name, "-o", "name"), 300)
+
+
+def until_others_are_gone(kubectl: Kubectl) -> None:
+    """No namespace is being deleted. An API server that starts has not all kinds at first, and Kubernetes then takes a
+    namespace for empty that is not.
+    """
+    ending = ("get", "namespaces", "--field-selector=status.phase=Terminating", "-o", "name")
+    until("no namespace is being deleted", lambda: not kubectl(*ending), 300)
