@@ -150,8 +150,9 @@ def surplus(crew: Crew, going: Sequence[VirtualMachine] = ()) -> list[VirtualMac
     if count <= 0 or (strategy and (strategy.unmanaged is not None or strategy.opportunistic is not None)):
         return []
     proactive = strategy.proactive if strategy else None
+    known = {vm.metadata.uid for vm in going}
     ranked = chosen(crew, proactive.selection_policy if proactive else None)
-    return [vm for vm in ranked if vm not in going][:count]
+    return [vm for vm in ranked if vm.metadata.uid not in known][:count]
 
 
 def keeps_when_scaled(pool: VirtualMachinePool) -> bool:

@@ -1,13 +1,13 @@
-"""How far a rollout is, in kubectl's words."""
+"""How far a rollout is, in kubectl's words; and what goes back with it."""
 
 from typing import Any
 
 import pytest
 
-from hostler.api.apps import VirtualMachineDaemonSet, VirtualMachineDeployment, VirtualMachineStatefulSet
+from hostler.api.apps import CHANGE_CAUSE, VirtualMachineDaemonSet, VirtualMachineDeployment, VirtualMachineStatefulSet
 from hostler.api.kubevirt.pool import VirtualMachinePool
 from hostler.cli import revisions
-from hostler.cli.revisions import Found
+from hostler.cli.revisions import Found, Revision
 from hostler.runtime.errors import Terminal
 
 TIMED_OUT = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
@@ -110,4 +110,25 @@ def test_a_template_as_its_user_wrote_it() -> None:
     assert revisions.plain({"metadata": metadata, "spec": {"a": 1}}) == {
         "metadata": {"labels": {"app": "web"}},
         "spec": {"a": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "annotations", "cause", "expected"),
+    [
+        pytest.param(VirtualMachineDeployment, {CHANGE_CAUSE: "bad"}, "good", ("add", "good"), id="as it was"),
+        pytest.param(VirtualMachineDeployment, {CHANGE_CAUSE: "bad"}, "", ("remove", None), id="nobody said why"),
+        pytest.param(VirtualMachineDeployment, {"other": "x"}, "good", ("add", "good"), id="nobody says why now"),
+        pytest.param(VirtualMachineDeployment, {}, "good", ("add", {CHANGE_CAUSE: "good"}), id="no annotations"),
+        pytest.param(VirtualMachineDeployment, {CHANGE_CAUSE: "good"}, "good", None, id="it says so"),
+        pytest.param(VirtualMachineStatefulSet, {CHANGE_CAUSE: "bad"}, "good", None, id="kept in its revisions"),
+    ],
+)
+def test_the_cause_goes_back_with_the_template(kind: Any, annotations: Any, cause: str, expected: Any) -> None:
+    deployment = Found(kind, "web", {"metadata": {"annotations": annotations}})
+    change = revisions.cause(deployment, Revision(1, cause, {}))
+    assert [(each["op"], each.get("value")) for each in change] == ([expected] if expected else [])
+    assert {each["path"] for each in change} <= {
+        "/metadata/annotations",
+        "/metadata/annotations/kubernetes.io~1change-cause",
     }
