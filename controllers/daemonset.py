@@ -17,7 +17,7 @@ from hostler.api.meta import Resource
 from hostler.api.objects import ControllerRevision, Node
 from hostler.runtime import names, selectors
 from hostler.runtime.errors import AlreadyExists
-from hostler.runtime.plan import Action, Controller, Create, Delete, Event, Failure, Plan
+from hostler.runtime.plan import CREATED, Action, Controller, Create, Delete, Event, Failure, Plan
 from hostler.runtime.protocol import Raw
 from hostler.runtime.store import Key, Store
 
@@ -134,9 +134,7 @@ def report(daemon_set: DaemonSet, places: Iterable[Place], book: Book) -> Raw:
 
 
 def events(steps: Moves, creates: list[Create]) -> tuple[Event, ...]:
-    told = [
-        Event("SuccessfulCreate", f"Created virtual machine instance: {c.body['metadata']['name']}") for c in creates
-    ]
+    told = [Event(CREATED, f"Created virtual machine instance: {c.body['metadata']['name']}") for c in creates]
     for vmi in steps.deletes:
         name, node = vmi.metadata.name, nodes.node_of(vmi)
         if members.finished(vmi):

@@ -194,10 +194,7 @@ def failed(job: VirtualMachineJob, plan: Plan, failure: Failure, now: datetime) 
     if "active" in status:
         status["active"] -= sum(isinstance(each, Create) and each.kind is VMI for each in plan.actions)
     refused = Event("FailedCreate", f"Error creating: {failure.error}", "Warning")
-    left = job_verdict.time_left(job, now)
-    return Plan(
-        status=status, events=(*plan.events_but_creates, refused), requeue_after=left if left and left > 0 else None
-    )
+    return Plan(status=status, events=(*plan.events_but_creates, refused), requeue_after=wake(job, Steps(), now))
 
 
 CONTROLLER = Controller(

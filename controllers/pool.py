@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 
-from controllers import members, pool_choice, pool_disks, pool_index, pool_revisions, pool_status
+from controllers import members, pool_choice, pool_disks, pool_index, pool_revisions, pool_status, revisions
 from controllers import pool_rollout as rollout
 from controllers.pool_choice import Crew
 from controllers.pool_disks import Disks
@@ -82,9 +82,7 @@ def guest(store: Store, vm: VM) -> VMI | None:
 
 
 def is_page(pool: Pool, page: ControllerRevision) -> bool:
-    head, _, tail = page.metadata.name.rpartition("-")
-    kind = page.metadata.labels.get(apps.REVISION_OF)
-    return kind == pool.kind() and head == pool.metadata.name and tail.isdecimal()
+    return revisions.is_of(pool, page) and page.metadata.name.rpartition("-")[2].isdecimal()
 
 
 def look_at_disks(store: Store, pool: Pool, owned: tuple[VM, ...], taken: Set[str]) -> Disks:

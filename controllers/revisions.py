@@ -65,15 +65,17 @@ def read(
 
 def loose(store: Store, parent: Resource, selector: LabelSelector) -> tuple[ControllerRevision, ...]:
     """Those of a set that was deleted with --cascade=orphan: with them, nobody is made anew for the same template."""
-    own = f"{parent.metadata.name}-"
     return tuple(
         each
         for each in store.orphans(ControllerRevision, parent.metadata.namespace)
-        if each.metadata.labels.get(apps.REVISION_OF) == parent.kind()
-        and each.metadata.name.startswith(own)
-        and not members.dying(each)
-        and selectors.matches(selector, each.metadata.labels)
+        if is_of(parent, each) and not members.dying(each) and selectors.matches(selector, each.metadata.labels)
     )
+
+
+def is_of(parent: Resource, page: ControllerRevision) -> bool:
+    """Of a set of this kind and name, whichever it was: db-x-5d9f is not of db."""
+    head, _, _ = page.metadata.name.rpartition("-")
+    return page.metadata.labels.get(apps.REVISION_OF) == parent.kind() and head == parent.metadata.name
 
 
 def digest(template: Raw, collision: int) -> str:

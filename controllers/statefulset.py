@@ -21,7 +21,7 @@ from hostler.api.meta import Resource
 from hostler.api.objects import ControllerRevision, PersistentVolumeClaim
 from hostler.runtime import selectors
 from hostler.runtime.errors import AlreadyExists, Terminal
-from hostler.runtime.plan import Action, Controller, Create, Delete, Event, Failure, Plan
+from hostler.runtime.plan import CREATED, Action, Controller, Create, Delete, Event, Failure, Plan
 from hostler.runtime.protocol import Raw
 from hostler.runtime.store import Key, Store
 
@@ -171,7 +171,7 @@ def told(stateful_set: StatefulSet, vmi: VMI) -> Event:
 
 def created(stateful_set: StatefulSet, create: Create) -> Event:
     name, own = create.body["metadata"]["name"], stateful_set.metadata.name
-    return Event("SuccessfulCreate", f"create {create.kind.kind()} {name} in StatefulSet {own} successful")
+    return Event(CREATED, f"create {create.kind.kind()} {name} in StatefulSet {own} successful")
 
 
 def failed(stateful_set: StatefulSet, plan: Plan, failure: Failure, _now: datetime) -> Plan:

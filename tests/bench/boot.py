@@ -43,9 +43,8 @@ def run(options: argparse.Namespace) -> None:
     try:
         _rival(kubectl, node)
         command: list[str] = []
-        for i in range(
-            (options.rounds or ROUNDS) + 1
-        ):  # taken in turn, so that a slow spell hits both; the first does not count
+        # taken in turn, so that a slow spell hits both; the first does not count
+        for i in range((options.rounds or ROUNDS) + 1):
             seconds, seen = _ours(kubectl, f"bench-boot-{i}", node)
             ours.append(seconds)
             command = command or by_hand_command(seen)

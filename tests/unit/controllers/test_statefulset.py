@@ -225,7 +225,7 @@ def test_a_disk_goes_with_a_guest_that_is_too_many_however_it_is(last: Any) -> N
 def test_revisions_of_an_earlier_set_are_taken_in_before_anybody_is_made_anew() -> None:
     store = Store()
     marks = {apps.REVISION_OF: "VirtualMachineStatefulSet", "app": "web"}
-    for name, labels in ((NEW, marks), ("other-1", marks), ("db-x", marks | {"app": "other"})):
+    for name, labels in ((NEW, marks), ("other-1", marks), ("db-x-1", marks), ("db-x", marks | {"app": "other"})):
         body = page(name).model_dump(mode="json", by_alias=True, exclude_unset=True)
         body["metadata"]["labels"] |= labels
         store.observe(ControllerRevision, body)
