@@ -5,6 +5,7 @@ start("AAA")          those that are there become Ready
 roll("b", "AAAb")     the template becomes b; a guest of it comes beside the others
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,9 @@ from hostler.api.objects import ControllerRevision, Node
 from hostler.runtime.protocol import Raw
 from tests.integration.judge.reading import MARK, app, place
 from tests.integration.judge.side import Side
+
+# s: a controller that has not heard yet that a guest is an orphan makes one more; what it has heard cannot be asked
+HEARD = 5.0
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ def remade(sees: str) -> Step:
                 if app(each) == scene.name:
                     owners = {"metadata": {"ownerReferences": None}}
                     await side.api.patch(kind, side.namespace, each["metadata"]["name"], owners)
+        await asyncio.sleep(HEARD)
         await made(sees).do(scene)
 
     return Step("remade", sees, do)
