@@ -33,6 +33,11 @@ def get(name: str) -> Cluster:
     return _read(path)
 
 
+def of_kubeconfig(path: Path) -> Cluster | None:
+    """The cluster of this host that the kubeconfig is of, if it is one's own."""
+    return next((each for each in clusters() if each.kubeconfig.resolve() == path.resolve()), None)
+
+
 def claim(name: str, size: int) -> Cluster:
     """The cluster of that name with that many nodes: a new one gets an index and addresses that nobody uses."""
     with locked(EVERYTHING):

@@ -1,6 +1,8 @@
 """vmctl rollout: how deployments, daemon sets, stateful sets and pools follow their template, and back again."""
 
 import asyncio
+import math
+import sys
 import time
 from typing import Annotated
 
@@ -9,8 +11,8 @@ import typer
 from cluster import status
 from hostler.api import apps
 from hostler.api.kubevirt.pool import VirtualMachinePool
-from hostler.cli import revisions
-from hostler.cli.revisions import Revision
+from hostler.cli import revisions, trouble
+from hostler.cli.revisions import Found, Revision
 from hostler.cli.target import Kubeconfig, Namespace, run
 from hostler.runtime.conditions import stamp
 from hostler.runtime.errors import Terminal
@@ -19,6 +21,7 @@ from hostler.runtime.loop import utc_now
 from hostler.runtime.protocol import Raw
 
 POLL = 0.5  # seconds
+PATIENCE = 5.0  # seconds without progress, after which the cause is looked for
 
 app = typer.Typer(help="Rollouts of deployments, daemon sets, stateful sets and pools of VMs.", no_args_is_help=True)
 
@@ -36,24 +39,40 @@ def status_(
     watch: Annotated[bool, typer.Option("--watch/--no-watch", "-w", help="Wait until it is done.")] = True,
     timeout: Annotated[float, typer.Option(help="Seconds to wait at most; 0: for ever.")] = 0,
 ) -> None:
-    """Tell how far a rollout is, until it is done."""
+    """Tell how far a rollout is, until it is done; and, when it does not get on, why."""
+    run(lambda kube, place: follow(kube, place, what, watch, timeout), namespace, kubeconfig)
 
-    async def follow(kube: Api, place: str) -> None:
-        deadline = time.monotonic() + timeout if timeout else None
-        said = ""
-        while True:
-            found = await revisions.find(kube, place, what)
+
+async def follow(kube: Api, place: str, what: str, watch: bool, limit: float) -> None:
+    """What stands in the way is told on stderr, each once, when nothing has happened for some seconds."""
+    deadline = time.monotonic() + (limit or math.inf)
+    patience = time.monotonic() + PATIENCE if watch else 0
+    said, known = "", set[str]()
+
+    async def explain(found: Found) -> None:
+        for each in await trouble.of(kube, found):
+            if each not in known:
+                print(f"  {each}", file=sys.stderr, flush=True)
+            known.add(each)
+
+    while True:
+        found = await revisions.find(kube, place, what)
+        try:
             line, done = revisions.progress(found)
-            if line != said:
-                print(line, flush=True)
-            said = line
-            if done or not watch:
-                return
-            if deadline is not None and time.monotonic() > deadline:
-                raise Terminal("TimedOut", f"{what}: not done within {timeout:g} seconds")
-            await asyncio.sleep(POLL)
-
-    run(follow, namespace, kubeconfig)
+        except Terminal:
+            await explain(found)
+            raise
+        if line != said:
+            print(line, flush=True)
+            said, patience = line, time.monotonic() + PATIENCE if watch else 0
+        if not done and time.monotonic() > patience:
+            await explain(found)
+            patience = time.monotonic() + PATIENCE
+        if done or not watch:
+            return
+        if time.monotonic() > deadline:
+            raise Terminal("TimedOut", f"{what}: not done within {limit:g} seconds")
+        await asyncio.sleep(POLL)
 
 
 @app.command()

@@ -28,7 +28,7 @@ def run(
 
       vmctl tour gateway disks      two of them
 
-      KUBECONFIG=... vmctl tour     on another cluster
+      KUBECONFIG=... vmctl tour     on that cluster
     """
     stops = []
     guide = _guide(name)
@@ -48,7 +48,10 @@ def run(
 
 
 def _guide(name: str) -> tour.Guide:
-    if config := os.environ.get("KUBECONFIG"):
+    config = os.environ.get("KUBECONFIG")
+    if config and (ours := registry.of_kubeconfig(Path(config))):
+        name = ours.name
+    elif config:
         found = programs.find(("kubectl",), None, print)
         folder = programs.links(found, programs.cache() / "bin" / catalog.KUBERNETES)
         return tour.Guide(folder / "kubectl", Path(config), "", _say)

@@ -243,6 +243,12 @@ async def test_vmctl_rollout(place: Place, manager: Manager, hostler: ApiServer)
         assert "vmdeploy/web restarted" in await say("restart", "vmdeploy/web")
         assert "successfully rolled out" in await say("status", "vmdeploy/web", "--timeout", "90")
         assert await place.names(VMI) != [before]
+
+        missing = [{"name": "data", "persistentVolumeClaim": {"claimName": "gone"}}]
+        await change(place, Deployment, template=template(volumes=missing))
+        said = await say("status", "vmdeploy/web", "--timeout", "10")
+        assert f"FailedPvcNotFound: PVC {place.namespace}/gone does not exist" in said, said
+        assert "not done within 10 seconds" in said
         assert "not found" in await say("status", "vmsts/nobody")
 
 

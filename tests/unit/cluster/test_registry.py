@@ -32,6 +32,15 @@ def test_an_unknown_name_is_told_with_those_that_there_are():
         registry.get("b")
 
 
+def test_a_kubeconfig_tells_whose_it_is(elsewhere):
+    registry.claim("b", 0)
+    ours = registry.claim("a", 0)
+    linked = elsewhere / "config"
+    linked.symlink_to(ours.kubeconfig)
+    assert registry.of_kubeconfig(ours.kubeconfig) == registry.of_kubeconfig(linked) == ours
+    assert registry.of_kubeconfig(elsewhere / "other") is None
+
+
 def test_a_damaged_record_is_told_with_its_place():
     registry.claim("a", 0)
     (layout.CLUSTERS / "a" / registry.RECORD).write_text("{")
