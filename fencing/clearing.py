@@ -15,6 +15,8 @@ from hostler.runtime.events import Recorder
 from hostler.runtime.plan import Event
 from hostler.runtime.protocol import Kube
 
+NAMED = 5  # pods that are told by name
+
 log = logging.getLogger(__name__)
 
 
@@ -30,7 +32,11 @@ async def clear(
     ]
     for pod in dead:
         await _delete(kube, pod)
-    return Cleared(len(dead), f"{len(dead)} pods deleted"), instances
+    held = sorted(f"{pod.metadata.namespace}/{pod.metadata.name}" for pod in dead if recovery.held(pod))
+    message = f"; held by their finalizers: {', '.join(held[:NAMED])}" if held else ""
+    return Cleared(
+        len(dead) - len(held), message + (f" and {len(held) - NAMED} more" if len(held) > NAMED else "")
+    ), instances
 
 
 async def _taint(kube: Kube, op: FenceOperation) -> None:
@@ -48,6 +54,8 @@ async def _fail(
     """The owner's epoch first: once the VMI has ended, its VM may make another at any moment."""
     try:
         vmi = VirtualMachineInstance.model_validate(await kube.get(VirtualMachineInstance, *place))
+        if recovery.ended_by(vmi, op):  # and then our predecessor ended, before it could say so
+            return instance(vmi, recovery.epoch(vmi.metadata.annotations))
         if not recovery.lost(vmi, op.spec.node_name):
             return None
         raised = await _raise_epoch(kube, vmi)
@@ -58,7 +66,12 @@ async def _fail(
     note = f"node {op.spec.node_name} was fenced ({op.metadata.name}): {proof.message}"
     recorder.record(vmi, Event("NodeFenced", note, "Warning"))
     log.info("ended", extra={"object": "/".join(place), "epoch": raised, "operation": op.metadata.name})
-    return EndedInstance(namespace=place[0], name=place[1], uid=vmi.metadata.uid, epoch=raised)
+    return instance(vmi, raised)
+
+
+def instance(vmi: VirtualMachineInstance, epoch: int) -> EndedInstance:
+    meta = vmi.metadata
+    return EndedInstance(namespace=meta.namespace, name=meta.name, uid=meta.uid, epoch=epoch)
 
 
 async def _raise_epoch(kube: Kube, vmi: VirtualMachineInstance) -> int:

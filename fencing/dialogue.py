@@ -6,6 +6,7 @@ There is one way to `Fence`: with a proof, made in `verify`, or from a new boot,
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 from fencing.verdict import Reach
 from hostler.api import fencing as api
@@ -44,6 +45,7 @@ class Look:
 
     seconds: float
     knock: bool = False  # at the node's address, too, which takes a while
+    patient: bool = True  # not patient: earlier, when somebody has done something about it meanwhile
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,9 @@ class Witness:
     since: float | None = 0.0  # of the watching without a break; None: we see nothing now
     reach: Reach = Reach.UNKNOWN
     acknowledged: api.Acknowledgement | None = None
+    config: NodeFencing | None = None  # as it is by now: who finds it wrong mends it
+    turn: bool = True  # whether one more node may be switched off now
+    superseded: str = ""  # why nothing more is to be told in mode Observe
 
 
 @dataclass(frozen=True)
@@ -98,8 +103,8 @@ class Ran:
 class Cleared:
     """How far `Recover` has come."""
 
-    left: int  # pods that are still there
-    message: str
+    left: int  # pods that were still there
+    message: str  # at the end: what became of them
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ def fence(op: FenceOperation, config: NodeFencing | None, pace: Pace) -> Flow:
         if proof is None:
             return
         yield Note(api.FENCED, proof.kind, proof.message, proof)
-    yield from recover(op, proof, config, pace)
+    yield from recover(op, proof, pace)
 
 
 def prove(op: FenceOperation, config: NodeFencing | None, pace: Pace) -> Generator[Command, Reply, FenceProof | None]:
@@ -137,13 +142,16 @@ def prove(op: FenceOperation, config: NodeFencing | None, pace: Pace) -> Generat
         witness = yield from look(pause)
         if proof := given(op, witness, pace):
             return proof
+        if observing and witness.superseded:
+            yield Note(api.CANCELLED, "Superseded", witness.superseded)
+            return None
         if alive(op, witness, pace) and op.spec.reason != REQUESTED:
             yield Note(api.CANCELLED, "NodeAlive", "the node renews its lease again, under the same boot")
             return None
-        if observing or witness.since is None:
+        if observing or witness.since is None or not witness.turn:
             continue
-        yield Note(api.POWERING_OFF, "PoweringOff", f"switching off {op.spec.node_name}: {plan(config)}")
-        proven = yield from power_off(op, config, pace)
+        yield Note(api.POWERING_OFF, "PoweringOff", f"switching off {op.spec.node_name}: {plan(witness.config)}")
+        proven = yield from power_off(op, witness.config, pace)
         if isinstance(proven, FenceProof):
             return proven
         yield Note(api.NEEDS_ACK, proven.reason, f"{proven.message}; it is tried again, or {how_to_ack(op)}")
@@ -172,19 +180,18 @@ def how_to_ack(op: FenceOperation) -> str:
     return f"make sure that it is off and say so: vmctl fence ack {op.metadata.name}"
 
 
-def pauses(op: FenceOperation, pace: Pace) -> Iterator[float]:
+def pauses(op: FenceOperation, pace: Pace) -> Iterator[Look]:
     """The first look is long enough to see a renewal, also for a manager that has just started."""
-    yield max(pace.confirm, pace.margin)
+    yield Look(max(pace.confirm, pace.margin))
     if op.spec.mode == "Observe":
         while True:
-            yield pace.confirm
-    yield from pace.again
-    while True:
-        yield pace.again[-1]
+            yield Look(pace.confirm)
+    for seconds in chain(pace.again, repeat(pace.again[-1])):
+        yield Look(seconds, patient=False)
 
 
-def look(seconds: float, knock: bool = False) -> Generator[Command, Reply, Witness]:
-    reply = yield Look(seconds, knock)
+def look(wanted: Look) -> Generator[Command, Reply, Witness]:
+    reply = yield wanted
     assert isinstance(reply, Witness)
     return reply
 
@@ -256,7 +263,7 @@ def verify(
     readings: list[PowerReading] = []
     stamp = ""
     for _ in range(READINGS):
-        heard = yield from look(pace.between)
+        heard = yield from look(Look(pace.between))
         if alive(op, heard, pace, after=off):
             return LIES
         for device in level.devices:
@@ -279,14 +286,14 @@ def verify(
 def listen(op: FenceOperation, off: float, pace: Pace) -> Generator[Command, Reply, Witness]:
     """Until we have heard nothing for long enough without having been away, or have heard something."""
     while True:
-        witness = yield from look(0.5, knock=True)
+        witness = yield from look(Look(0.5, knock=True))
         if alive(op, witness, pace, after=off) or given(op, witness, pace):
             return witness
         if witness.since is not None and witness.now - max(witness.since, off) >= pace.quiet:
             return witness
 
 
-def recover(op: FenceOperation, proof: FenceProof, config: NodeFencing | None, pace: Pace) -> Flow:
+def recover(op: FenceOperation, proof: FenceProof, pace: Pace) -> Flow:
     """Clear the node's place, as far as it is not itself there again to do so."""
     message = "the node is back, and its kubelet ends what was there"
     if op.phase == api.RECOVERED:
@@ -295,8 +302,11 @@ def recover(op: FenceOperation, proof: FenceProof, config: NodeFencing | None, p
         yield Note(api.RECOVERING, proof.kind, "no pods are scheduled there any more; its VMIs and pods are ended")
         pause = 0.0
         while True:
-            witness = yield from look(pause)
-            if witness.boot_id != op.spec.boot_id:
+            witness = yield from look(Look(pause))
+            pause = 1.0
+            if witness.since is None:
+                continue  # we do not know which boot there is
+            if witness.boot_id not in ("", op.spec.boot_id):
                 break
             if alive(op, witness, pace):
                 yield Note(api.FAILED, "NodeStillAlive", f"ALARM: the node renews its lease although {proof.message}")
@@ -305,9 +315,8 @@ def recover(op: FenceOperation, proof: FenceProof, config: NodeFencing | None, p
             assert isinstance(cleared, Cleared)
             message = cleared.message
             if not cleared.left:
+                message += yield from power_on(proof, witness.config)
                 break
-            pause = 1.0
-        message += yield from power_on(proof, config)
     yield Note(api.RECOVERED, proof.kind, message)
 
 

@@ -10,9 +10,11 @@ from fencing import clearing, metrics
 from fencing.agents import TIMEOUT, FenceAgent, Order, Result
 from fencing.dialogue import Cleared, Command, Look, Note, Pace, Ran, Recover, Reply, Run, Witness, fence
 from fencing.eyes import Eyes
-from fencing.verdict import Reach
+from fencing.settings import FencingSettings
+from fencing.verdict import Reach, switching
 from hostler.api.fencing import (
     FINAL,
+    NEEDS_ACK,
     EndedInstance,
     FenceDevice,
     FenceOperation,
@@ -28,6 +30,7 @@ from hostler.runtime.protocol import Kube, Raw
 from hostler.runtime.store import Store
 
 AGAIN = 2.0  # seconds until a dialogue that was interrupted is taken up again
+SLICE = 2.0  # seconds of a long pause, after which it is looked whether somebody has helped
 ATTEMPTS = 16  # kept in the status
 LOUD = ("NeedsAck", "Failed", "PoweringOff", "Fenced", "Observed")  # phases that are told as warnings
 
@@ -44,13 +47,13 @@ class Driver:
         recorder: Recorder,
         eyes: Eyes,
         agent: FenceAgent,
-        namespace: str,
+        settings: FencingSettings,
         pace: Pace | None = None,
     ) -> None:
         self.kube, self.store, self.recorder, self.eyes = kube, store, recorder, eyes
+        self.settings = settings
         self.pace = pace or Pace()
         self._agent = agent
-        self._namespace = namespace
 
     async def drive(self, name: str) -> None:
         """One operation to its end, over as many beginnings as it takes."""
@@ -67,8 +70,7 @@ class Driver:
 
     async def _converse(self, conversation: "Conversation") -> None:
         op = conversation.op
-        config = self.store.get(NodeFencing, ("", op.spec.node_name))
-        flow = fence(op, config, self.pace)
+        flow = fence(op, self.config(op.spec.node_name), self.pace)
         reply: Reply = None
         while True:
             try:
@@ -77,12 +79,30 @@ class Driver:
                 return
             reply = await conversation.answer(command)
 
+    def config(self, node: str) -> NodeFencing | None:
+        return self.store.get(NodeFencing, ("", node))
+
+    def turn(self, op: FenceOperation) -> bool:
+        """Whether it may switch its node off: one that has waited for a person has given its place away."""
+        others = switching(self.store.all(FenceOperation)) - {op.spec.node_name}
+        return op.phase != NEEDS_ACK or len(others) < self.settings.most_at_once
+
+    def superseded(self, op: FenceOperation) -> str:
+        """Why an operation that does nothing but tell is of no use any more."""
+        node = op.spec.node_name
+        if op.spec.mode == "Observe" and self.settings.mode == "Enforce":
+            return f"the mode is Enforce by now: if {node} is still lost, there will be an operation that acts"
+        acting = (each for each in self.store.all(FenceOperation) if each.spec.node_name == node and acts(each))
+        return next((f"{each.metadata.name} fences {node}" for each in acting), "")
+
     async def ask(self, device: FenceDevice, action: str) -> Result:
         """Have a device do something, with its credentials."""
         try:
             secrets = await self._secrets(device)
         except Terminal as error:
             return Result(1, error.message, 0.0, error.reason)
+        except ApiError as error:  # it is no proof; and no reason for who asks to end
+            return Result(1, f"{device.name}: its Secret could not be read: {error}", 0.0, "SecretUnreadable")
         limit = device.timeout_seconds or TIMEOUT
         try:
             return await self._agent(Order(device.agent, action, device.parameters, secrets, limit))
@@ -92,9 +112,9 @@ class Driver:
     async def _secrets(self, device: FenceDevice) -> dict[str, str]:
         if (ref := device.secret_ref) is None:
             return {}
-        place = f"{self._namespace}/{ref.name}"
+        place = f"{self.settings.namespace}/{ref.name}"
         try:
-            secret = Secret.model_validate(await self.kube.get(Secret, self._namespace, ref.name))
+            secret = Secret.model_validate(await self.kube.get(Secret, self.settings.namespace, ref.name))
         except NotFound as error:
             raise Terminal("SecretNotFound", f"{device.name}: there is no Secret {place}") from error
         except Forbidden as error:
@@ -149,7 +169,8 @@ class Conversation:
             "attempts": self._attempts,
         }
         if note.proof is not None:
-            status["proof"] = note.proof.model_dump(mode="json", by_alias=True, exclude_none=True)
+            proof = note.proof.model_copy(update={"message": note.proof.message[:1024]})
+            status["proof"] = proof.model_dump(mode="json", by_alias=True, exclude_none=True)
         await self._write(status)
         metrics.OPERATIONS.labels(note.phase, note.reason).inc()
         log.info(
@@ -167,7 +188,7 @@ class Conversation:
             self._all.recorder.record(node, Event(f"Fence{note.phase}", note.message, event.type))
 
     async def _look(self, look: Look) -> Witness:
-        await asyncio.sleep(look.seconds)
+        await self._pass(look)
         eyes, name = self._all.eyes, self.op.spec.node_name
         reach = await eyes.reach(name) if look.knock else Reach.UNKNOWN
         now = time.monotonic()
@@ -182,7 +203,24 @@ class Conversation:
             since=None if eyes.ours.blind(now) else eyes.ours.since,
             reach=reach,
             acknowledged=newest.spec.acknowledgement,
+            config=self._all.config(name),
+            turn=self._all.turn(newest),
+            superseded=self._all.superseded(newest),
         )
+
+    async def _pass(self, look: Look) -> None:
+        """The time of a look; one that is not patient ends when somebody has done something about the node."""
+        end, before = time.monotonic() + look.seconds, self._helped()
+        while (left := end - time.monotonic()) > 0:
+            await asyncio.sleep(left if look.patient else min(left, SLICE))
+            if not look.patient and self._helped() != before:
+                return
+
+    def _helped(self) -> tuple[Any, ...]:
+        """What people, and the node itself, can change."""
+        newest = self._all.store.get(FenceOperation, ("", self.op.metadata.name))
+        config, boot = self._all.config(self.op.spec.node_name), self._all.eyes.boots.get(self.op.spec.node_name)
+        return newest and newest.spec.acknowledgement, config and config.metadata.generation, boot
 
     async def _run(self, device: FenceDevice, action: str) -> Ran:
         started = stamp()
@@ -204,12 +242,13 @@ class Conversation:
         if proof is None:  # the API server would not have let us come here
             raise AssertionError("recovery without a proof")
         cleared, instances = await clearing.clear(self._all.kube, self._all.recorder, self.op, proof)
-        self._pods += cleared.left
-        self._instances += [plain(each) for each in instances]
+        self._pods += cleared.left  # none is met twice: without grace a pod goes at once, or it is held
+        known = {each["uid"] for each in self._instances}
+        self._instances += [plain(each) for each in instances if each.uid not in known]
         await self._write({"pods": self._pods, "instances": self._instances[:1024]})
         if cleared.left:
             return cleared
-        return Cleared(0, f"{len(self._instances)} VMIs ended, {self._pods} pods deleted")
+        return Cleared(0, f"{len(self._instances)} VMIs ended, {self._pods} pods deleted{cleared.message}")
 
     async def _write(self, status: Raw) -> None:
         newest = self._all.store.get(FenceOperation, ("", self.op.metadata.name)) or self.op
@@ -225,6 +264,10 @@ class Conversation:
         if passed:
             spent = (parse(now) - parse(passed[-1]["at"])).total_seconds()
             metrics.PHASES.labels(passed[-1]["phase"]).observe(max(spent, 0.0))
+
+
+def acts(op: FenceOperation) -> bool:
+    return op.spec.mode == "Enforce" and op.phase not in FINAL
 
 
 def dump(status: FenceOperationStatus | None) -> dict[str, Any]:

@@ -29,7 +29,7 @@ async def manage(
     recorder = Recorder(kube, SOURCE, identity)
     eyes = Eyes(kube, store, settings.namespace, policy(settings))
     pace = pace or Pace(confirm=settings.confirm)
-    driver = Driver(kube, store, recorder, eyes, agent or Programs(settings.agents), settings.namespace, pace)
+    driver = Driver(kube, store, recorder, eyes, agent or Programs(settings.agents), settings, pace)
     reflectors = [Reflector(kube, kind, store) for kind in (NodeFencing, FenceOperation, Node)]
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(recorder.run(), name="events")
@@ -37,6 +37,7 @@ async def manage(
         for reflector in reflectors:
             tasks.create_task(reflector.run(), name=f"reflect {reflector.kind.plural}")
             await reflector.synced.wait()
+        await eyes.look()  # an operation that is taken up again needs to know which boot there is
         tasks.create_task(Watch(driver, settings).run(), name="watch")
         tasks.create_task(Health(driver, settings.check_every).run(), name="health")
         await Operations(driver, tasks).run()

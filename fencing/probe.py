@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import ssl
+from ipaddress import ip_address
 
 from fencing.verdict import Reach
 
@@ -13,7 +14,9 @@ OURS = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE)  # t
 
 async def reach(address: str | None, port: int = KUBELET, seconds: float = SECONDS) -> Reach:
     """A frozen machine still takes connections, and one without a kubelet refuses them: both are not off."""
-    if not address:
+    try:
+        ip_address(address or "")
+    except ValueError:  # the node's own word, and no address: a name that nobody knows is no silence
         return Reach.UNKNOWN
     try:
         async with asyncio.timeout(seconds):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from hostler.api.fencing import FENCED_BY, NODE_FENCED, OUT_OF_SERVICE, FenceOperation, FenceProof
+from hostler.api.fencing import FENCED_BOOT, FENCED_BY, NODE_FENCED, OUT_OF_SERVICE, FenceOperation, FenceProof
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.launcher import OWNER_EPOCH
 from hostler.api.objects import Node, Pod, Taint
@@ -23,16 +23,18 @@ def taint(node: Node, op: FenceOperation) -> Raw | None:
     owner = node.metadata.annotations.get(FENCED_BY)
     if len(others) != len(node.spec.taints) and owner == op.metadata.name:
         return None
+    marks = {FENCED_BY: op.metadata.name, FENCED_BOOT: op.spec.boot_id}
     return {
-        "metadata": {"resourceVersion": node.metadata.resource_version, "annotations": {FENCED_BY: op.metadata.name}},
+        "metadata": {"resourceVersion": node.metadata.resource_version, "annotations": marks},
         "spec": {"taints": plain([*others, wanted])},
     }
 
 
 def untaint(node: Node) -> Raw:
     """The node is back: the patch that lets pods in again."""
+    marks = {FENCED_BY: None, FENCED_BOOT: None}
     return {
-        "metadata": {"resourceVersion": node.metadata.resource_version, "annotations": {FENCED_BY: None}},
+        "metadata": {"resourceVersion": node.metadata.resource_version, "annotations": marks},
         "spec": {"taints": plain(each for each in node.spec.taints if each.key != OUT_OF_SERVICE)},
     }
 
@@ -44,9 +46,20 @@ def rejoined(op: FenceOperation, node: Node, boot: str, renewed: bool) -> bool:
     )
 
 
+def forgotten(node: Node, boot: str, renewed: bool) -> bool:
+    """As `rejoined`, of a node whose operation somebody has deleted: what was fenced is written on the node, too."""
+    fenced = node.metadata.annotations.get(FENCED_BOOT)
+    return fenced is not None and boot not in ("", fenced) and renewed and node.ready
+
+
 def ended(pods: Iterable[Pod]) -> list[Pod]:
     """The pods that ended with the node. A DaemonSet's would be made anew at once, and a mirror is its kubelet's."""
     return [pod for pod in pods if MIRROR not in pod.metadata.annotations and not made_for_it(pod)]
+
+
+def held(pod: Pod) -> bool:
+    """Nothing of it runs, and it is deleted; that its finalizers keep the object is no concern of ours."""
+    return pod.metadata.deletion_timestamp is not None and bool(pod.metadata.finalizers)
 
 
 def made_for_it(pod: Pod) -> bool:
@@ -73,6 +86,12 @@ def lost(vmi: VirtualMachineInstance, node: str) -> bool:
     phase = (vmi.status and vmi.status.phase) or ""
     elsewhere = bool(vmi.status and vmi.status.node_name and vmi.status.node_name != node)
     return phase not in FINAL and not elsewhere
+
+
+def ended_by(vmi: VirtualMachineInstance, op: FenceOperation) -> bool:
+    """Whether this operation has ended the guest already."""
+    ready = next((each for each in vmi.status.conditions if each.type == "Ready"), None) if vmi.status else None
+    return ready is not None and ready.reason == NODE_FENCED and f" ({op.metadata.name}: " in (ready.message or "")
 
 
 def epoch(annotations: dict[str, str]) -> int:

@@ -1,9 +1,11 @@
 """Which nodes are lost: pure. A silent lease is a suspicion, a second signal confirms it, and guards hold us back."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
+
+from hostler.api.fencing import FINAL, NEEDS_ACK, FenceOperation
 
 
 class Reach(StrEnum):
@@ -20,6 +22,7 @@ class State(StrEnum):
     SUSPECT = "Suspect"  # silent, but something else of it is alive
     HELD = "Held"  # lost, but a guard forbids to act
     LOST = "Lost"
+    OFF = "Off"  # fenced, and not heard since
 
 
 @dataclass(frozen=True)
@@ -50,20 +53,38 @@ class Verdict:
     why: str = ""
 
 
-def judge(sights: Sequence[Sight], busy: AbstractSet[str], policy: Policy) -> tuple[Verdict, ...]:
-    """One verdict for each node; `busy` are those with an operation that has not ended."""
-    silent = [sight for sight in sights if sight.silent >= policy.silent]
+@dataclass(frozen=True)
+class Known:
+    """Nodes of which there are operations."""
+
+    busy: AbstractSet[str] = frozenset()  # not ended
+    switching: AbstractSet[str] = frozenset()  # of these: they may be switching something off
+    off: AbstractSet[str] = frozenset()  # ended with a proof, and the node has not been heard since
+
+
+def judge(sights: Sequence[Sight], known: Known, policy: Policy) -> tuple[Verdict, ...]:
+    """One verdict for each node. What is known to be off counts in none of the guards."""
+    counted = [sight for sight in sights if sight.name not in known.off]
+    silent = [sight for sight in counted if sight.silent >= policy.silent]
     # more likely than that most machines died is that we, or the API server, hear nothing any more
-    majority = len(silent) * 2 > len(sights)
-    free = policy.most_at_once - len(busy)
+    majority = len(silent) * 2 > len(counted)
+    free = policy.most_at_once - len(known.switching)
     verdicts = []
     for sight in sights:
         verdict = _judge(sight, policy)
-        if verdict.state is State.LOST and sight.name not in busy:
-            verdict = _guarded(sight, verdict, majority, len(silent), len(sights), free)
+        if verdict.state is not State.HEALTHY and sight.name in known.off:
+            verdict = Verdict(sight.name, State.OFF, "it was fenced, and has not been heard since")
+        elif verdict.state is State.LOST and sight.name not in known.busy:
+            verdict = _guarded(sight, verdict, majority, len(silent), len(counted), free)
             free -= verdict.state is State.LOST
         verdicts.append(verdict)
     return tuple(verdicts)
+
+
+def switching(operations: Iterable[FenceOperation]) -> set[str]:
+    """Nodes whose operations hold one of the places: not those that only tell, nor those that wait for a person."""
+    acting = (op for op in operations if op.spec.mode == "Enforce" and op.phase not in (*FINAL, NEEDS_ACK))
+    return {op.spec.node_name for op in acting}
 
 
 def _judge(sight: Sight, policy: Policy) -> Verdict:

@@ -3,19 +3,21 @@
 import asyncio
 import logging
 from collections import Counter
+from typing import get_args
 
 from fencing import metrics, recovery
 from fencing.driver import Driver, stamp
 from fencing.eyes import EVERY
 from fencing.settings import FencingSettings
-from fencing.verdict import Policy, State, Verdict, judge
-from hostler.api.fencing import FENCED_BY, FINAL, RECOVERED, FenceOperation, FenceOperationSpec
+from fencing.verdict import Known, Policy, State, Verdict, judge, switching
+from hostler.api.fencing import FENCED_BY, FINAL, RECOVERED, FenceOperation, FenceOperationSpec, Mode
 from hostler.api.objects import Node
 from hostler.runtime import names
 from hostler.runtime.errors import AlreadyExists, ApiError, Conflict, NotFound
 from hostler.runtime.plan import Event
 
 SOURCE = "hostler-fencing"
+MODES = get_args(Mode)
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,8 @@ class Watch:
     async def _round(self) -> None:
         operations = list(self._driver.store.all(FenceOperation))
         busy = {op.spec.node_name for op in operations if op.phase not in FINAL}
-        verdicts = judge(await self._driver.eyes.sights(), busy, self._policy)
+        known = Known(busy, switching(operations), {op.spec.node_name for op in operations if self._off(op)})
+        verdicts = judge(await self._driver.eyes.sights(), known, self._policy)
         counted = Counter(verdict.state for verdict in verdicts)
         for state in State:
             metrics.NODES.labels(state).set(counted[state])
@@ -54,6 +57,18 @@ class Watch:
         for op in operations:
             if op.phase == RECOVERED and op.status and op.status.rejoined_at is None:
                 await self._rejoin(op)
+        for node in tuple(self._driver.store.all(Node)):
+            await self._remember(node)
+
+    def _off(self, op: FenceOperation) -> bool:
+        """It ended this very incident: the node has not been heard since."""
+        node = op.spec.node_name
+        return op.phase == RECOVERED and any(op.metadata.name == self._name(node, mode) for mode in MODES)
+
+    def _name(self, node: str, mode: str) -> str:
+        """The incident's. One that is only told about gives way to one that acts when the mode changes."""
+        incident = f"{self._driver.eyes.incident(node)} {mode}"
+        return f"{node[:200]}-{names.suffix(incident)}"
 
     def _tell(self, verdict: Verdict) -> None:
         """When a node's state changes; that all is well needs no event."""
@@ -79,7 +94,7 @@ class Watch:
             requested_by=SOURCE,
         )
         body = {
-            "metadata": {"name": f"{name[:200]}-{names.suffix(eyes.incident(name))}"},
+            "metadata": {"name": self._name(name, self._settings.mode)},
             "spec": spec.model_dump(mode="json", by_alias=True, exclude_none=True),
         }
         try:
@@ -115,3 +130,18 @@ class Watch:
             return
         self._driver.store.observe(FenceOperation, answer)
         self._driver.recorder.record(node, Event("NodeRejoined", f"a new boot is ready; {op.metadata.name} is over"))
+
+    async def _remember(self, node: Node) -> None:
+        """A node whose operation was deleted comes back like any other."""
+        name, by = node.metadata.name, node.metadata.annotations.get(FENCED_BY)
+        if by is None or self._driver.store.get(FenceOperation, ("", by)) is not None:
+            return
+        eyes = self._driver.eyes
+        if not recovery.forgotten(node, eyes.boots.get(name, ""), eyes.ours.renewed(name) is not None):
+            return
+        try:
+            await self._driver.kube.patch(Node, None, name, recovery.untaint(node))
+        except ApiError as error:
+            log.warning("cannot let the node in", extra={"node": name, "error": str(error)})
+            return
+        self._driver.recorder.record(node, Event("NodeRejoined", f"a new boot is ready; {by} is gone"))

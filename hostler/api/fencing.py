@@ -18,6 +18,7 @@ LEASE_PERIOD, LEASE_DURATION = 2.0, 10.0  # seconds between renewals, and after 
 
 MAINTENANCE = "hostler.io/maintenance"  # annotation on a Node: it is not fenced, whatever it says
 FENCED_BY = "hostler.io/fenced-by"  # annotation on a Node: the FenceOperation that put the taint there
+FENCED_BOOT = "hostler.io/fenced-boot"  # annotation on a Node: the boot that the taint is against
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 NODE_FENCED = "NodeFenced"  # the reason of a VMI that ended with its node
 

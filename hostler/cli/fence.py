@@ -15,7 +15,16 @@ from cluster import registry
 from cluster.errors import ClusterError
 from cluster.status import aligned
 from hostler.api import launcher
-from hostler.api.fencing import FINAL, LEASE_LABEL, LEASE_PREFIX, MAINTENANCE, FenceOperation, NodeFencing
+from hostler.api.fencing import (
+    FINAL,
+    LEASE_LABEL,
+    LEASE_PREFIX,
+    MAINTENANCE,
+    OBSERVED,
+    PENDING,
+    FenceOperation,
+    NodeFencing,
+)
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.meta import Resource
 from hostler.api.objects import Lease, Node, Pod
@@ -179,7 +188,7 @@ def off(node: str, message: Message, yes: Yes = False) -> None:
 async def _off(api: Kube, node: str, message: str, yes: bool) -> str:
     found = Node.model_validate(await _get(api, Node, node))
     _confirm(node, f"All that runs on {node} ends at once.", yes)
-    running = [op for op in await _all(api, FenceOperation) if op.spec.node_name == node and op.phase not in FINAL]
+    running = [op for op in await _all(api, FenceOperation) if op.spec.node_name == node and not passive(op)]
     if running:
         raise Terminal("Busy", f"{node} has {running[0].metadata.name} in phase {running[0].phase} already")
     leases = [each for each in await _all(api, Lease, None, LEASE_LABEL) if each.metadata.name == LEASE_PREFIX + node]
@@ -194,6 +203,11 @@ async def _off(api: Kube, node: str, message: str, yes: bool) -> str:
     name = f"{node[:200]}-{uuid.uuid4().hex[:5]}"
     await api.create(FenceOperation, None, {"metadata": {"name": name}, "spec": spec})
     return name
+
+
+def passive(op: FenceOperation) -> bool:
+    """It has ended, or does nothing but tell: that one gives way."""
+    return op.phase in FINAL or (op.spec.mode == "Observe" and op.phase in (PENDING, OBSERVED))
 
 
 def _confirm(node: str, warning: str, yes: bool) -> None:

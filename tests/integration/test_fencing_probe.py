@@ -27,6 +27,12 @@ async def test_who_speaks_tls_answers(server):
         assert await reach("127.0.0.1", port, 30) is Reach.ANSWERS
 
 
+@pytest.mark.parametrize("address", [None, "", "..", "no-such-name.invalid", "x" * 70 + ".example", "10.0.0.1/8"])
+async def test_what_is_no_address_tells_nothing(address):
+    """A node says its addresses itself."""
+    assert await reach(address, 1, 1) is Reach.UNKNOWN
+
+
 async def test_a_frozen_program_takes_the_connection_and_says_nothing():
     """As the kernel does for a kubelet that does not move."""
     stopped = asyncio.Event()

@@ -53,6 +53,9 @@ class World:
     reach: Reach = Reach.SILENT
     blind: bool = False
     acknowledged: Acknowledgement | None = None
+    config: NodeFencing | None = None
+    turn: bool = True
+    superseded: str = ""
     left: list = field(default_factory=lambda: [2, 0])
     now: float = 1000.0
     log: list = field(default_factory=list)
@@ -64,7 +67,8 @@ class World:
             case Look(seconds):
                 self.now += seconds
                 since = None if self.blind else 0.0
-                return Witness(self.now, STAMP, self.boot, self.renewed, since, self.reach, self.acknowledged)
+                seen = (self.boot, self.renewed, since, self.reach, self.acknowledged)
+                return Witness(self.now, STAMP, *seen, self.config, self.turn, self.superseded)
             case Run(device, action):
                 self.now += 1
                 codes = self.said.get((device.name, action), [0 if action != "status" else 2])
@@ -100,7 +104,8 @@ class World:
 
 
 def play(op=None, levels=ONE, until="", after=None, **world):
-    return World(**world).play(fence(op or operation(), config(levels, after), PACE), until)
+    devices = config(levels, after)
+    return World(config=devices, **world).play(fence(op or operation(), devices, PACE), until)
 
 
 OFF = ["PoweringOff", "bmc off", "Verifying", "bmc status", "bmc status"]
@@ -150,7 +155,7 @@ def test_without_a_proof_somebody_must_look(world, reason):
 
 
 def test_a_node_that_goes_on_renewing_its_lease_is_not_off():
-    world = World()
+    world = World(config=config())
     flow = fence(operation(reason=REQUESTED), config(), PACE)
     world.play(flow, until="Verifying")
     world.renewed = world.now + 100
@@ -166,7 +171,29 @@ def test_tries_again_while_it_waits_for_somebody():
 
 def test_no_device_at_all():
     flow = fence(operation(), None, PACE)
-    assert World().play(flow, until="NeedsAck")[-1] == "NeedsAck NoFenceDevice"
+    world = World()
+    assert world.play(flow, until="NeedsAck")[-1] == "NeedsAck NoFenceDevice"
+    world.config = config()
+    assert world.play(flow)[-1] == "Recovered", "until somebody makes one"
+
+
+def test_it_waits_for_its_turn():
+    world = World(config=config(), turn=False)
+    flow = fence(operation("NeedsAck"), config(), PACE)
+    assert world.play(flow, most=20) == []
+    world.turn = True
+    assert world.play(fence(operation("NeedsAck"), config(), PACE))[-1] == "Recovered"
+
+
+def test_a_look_that_waits_for_help_is_not_patient():
+    asked = []
+    flow, reply, world = fence(operation(), None, PACE), None, World()
+    for _ in range(12):
+        command = flow.send(reply)
+        asked += [command] if isinstance(command, Look) else []
+        reply = world.answer(command)
+    assert asked[0].patient, "a renewal has to be heard"
+    assert not any(each.patient for each in asked[1:])
 
 
 def test_a_node_that_comes_back_is_left_alone():
@@ -200,6 +227,18 @@ def test_observe_only_tells():
     assert told == ["Observed"]
     assert play(operation("Observed", mode="Observe"), renewed=1002.0) == ["Cancelled NodeAlive"]
     assert play(operation("Observed", mode="Observe"), acknowledged=SAID) == CLEAR
+
+
+def test_who_only_tells_gives_way_to_who_acts():
+    told = play(operation("Observed", mode="Observe"), superseded="the mode is Enforce by now")
+    assert told == ["Cancelled Superseded"]
+    assert play(superseded="not meant") == play(), "what acts goes on"
+
+
+def test_a_lease_that_is_gone_is_no_new_boot():
+    assert play(operation("Recovering", proof=PROOF), boot="") == CLEAR[1:]
+    assert play(operation("Recovering", proof=PROOF), boot="new") == ["Recovering", "Recovered"]
+    assert play(operation("Recovering", proof=PROOF), boot="", blind=True) == ["Recovering"], "who knows"
 
 
 def test_who_sees_nothing_does_nothing():
@@ -241,6 +280,7 @@ def replies(draw):
                 "blind": st.booleans(),
                 "ack": st.sampled_from([None, None, None, SAID]),
                 "left": st.integers(0, 2),
+                "turn": st.sampled_from([True, True, False]),
             }
         )
     )
@@ -287,7 +327,8 @@ class Judge:
 )
 def test_no_history_leads_to_fenced_without_a_proof(history, levels, phase, reason, mode):
     judge, now, reply = Judge(levels), 1000.0, None
-    flow = fence(operation(phase, mode, reason), config(levels), PACE)
+    devices = config(levels)
+    flow = fence(operation(phase, mode, reason), devices, PACE)
     fenced = False
     for seen in history:
         try:
@@ -299,7 +340,8 @@ def test_no_history_leads_to_fenced_without_a_proof(history, levels, phase, reas
         match command:
             case Look():
                 since = None if seen["blind"] else 0.0
-                reply = Witness(now, STAMP, seen["boot"], renewed, since, seen["reach"], seen["ack"])
+                told = (seen["boot"], renewed, since, seen["reach"], seen["ack"])
+                reply = Witness(now, STAMP, *told, devices, seen["turn"])
             case Run(device, action):
                 assert mode == "Enforce", "Observe switches nothing"
                 reply = Ran(device.name, action, seen["code"], "", now, STAMP)

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -60,16 +61,18 @@ class World:
         self.living = {"b", "c"}
 
     async def make(self):
-        for name, boot in self.boots.items():
-            status = {"conditions": [{"type": "Ready", "status": "True" if name in self.living else "Unknown"}]}
-            await self.kube.create(Node, None, {"metadata": {"name": name}, "spec": {}, "status": status})
-            labels = {LEASE_LABEL: name}
-            body = {"metadata": {"name": lease_name(name), "labels": labels}, "spec": {"holderIdentity": boot}}
-            await self.kube.create(Lease, "hostler", body)
+        for name in self.boots:
+            await self.node(name)
         levels = [{"devices": [{"name": "bmc", "agent": "fence_x"}]}]
         await self.kube.create(NodeFencing, None, {"metadata": {"name": "dead"}, "spec": {"levels": levels}})
         vm = await self.kube.create(VirtualMachine, "ns", {"metadata": {"name": "web"}, "spec": {"template": {}}})
         await self.guest("web", VirtualMachine, vm["metadata"]["uid"])
+
+    async def node(self, name):
+        status = {"conditions": [{"type": "Ready", "status": "True" if name in self.living else "Unknown"}]}
+        await self.kube.create(Node, None, {"metadata": {"name": name}, "spec": {}, "status": status})
+        meta = {"name": lease_name(name), "labels": {LEASE_LABEL: name}}
+        await self.kube.create(Lease, "hostler", {"metadata": meta, "spec": {"holderIdentity": self.boots[name]}})
 
     async def guest(self, name, kind, owner):
         spec, status = {"domain": {"devices": {}}}, {"phase": "Running", "nodeName": "dead"}
@@ -87,10 +90,10 @@ class World:
             await asyncio.sleep(0.03)
 
     @asynccontextmanager
-    async def manager(self, mode="Enforce"):
+    async def manager(self, mode="Enforce", pace=FAST):
         """A process of its own: what it knew is gone when it ends."""
         settings = FencingSettings(mode=mode, silent=0.4, check_every=60)
-        task = asyncio.create_task(manage(self.kube, "me", settings, self.bmc, FAST))
+        task = asyncio.create_task(manage(self.kube, "me", settings, self.bmc, pace))
         try:
             yield
         finally:
@@ -104,10 +107,18 @@ class World:
                 await asyncio.sleep(0.005)
 
     @property
+    def operations(self):
+        return [obj for (plural, _, _), obj in self.kube.objects.items() if plural == "fenceoperations"]
+
+    @property
     def operation(self):
-        found = [obj for (plural, _, _), obj in self.kube.objects.items() if plural == "fenceoperations"]
+        found = self.operations
         assert len(found) <= 1, "one incident, one operation"
         return found[0] if found else {}
+
+    @property
+    def phases(self):
+        return [each.get("status", {}).get("phase", "") for each in self.operations]
 
     @property
     def phase(self):
@@ -130,6 +141,7 @@ async def world(monkeypatch):
     monkeypatch.setattr(eyes, "EVERY", 0.03)
     monkeypatch.setattr(watch, "EVERY", 0.03)
     monkeypatch.setattr(driver, "AGAIN", 0.02)
+    monkeypatch.setattr(driver, "SLICE", 0.02)
     made = World()
     await made.make()
     task = asyncio.create_task(made.renew())
@@ -239,14 +251,119 @@ async def test_a_node_that_comes_back_in_time(world):
     untouched(world)
 
 
+async def test_a_recovery_that_is_taken_up_again_knows_the_boot_first(world):
+    """The leases take a while to be listed: not to know a node's boot is not to see a new one."""
+    held = asyncio.Event()
+    world.kube.slow = lambda verb, kind: held.wait() if verb == "DELETE" and kind is Pod else None
+    async with world.manager():
+        await world.until("Recovering")
+    held.set()
+    world.kube.slow = lambda verb, kind: asyncio.sleep(0.2) if verb == "LIST" and kind is Lease else None
+    async with world.manager():
+        await world.until("Recovered")
+    cleared(world)
+
+
+async def test_one_that_stays_off_is_not_in_the_way_of_others(world):
+    for name in ("d", "e"):
+        world.boots[name] = f"boot-{name}"
+        world.living.add(name)
+        await world.node(name)
+    async with world.manager():
+        await world.until("Recovered")
+        world.living.remove("b")
+        await world.kube.patch(Node, None, "b", {"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}})
+        async with asyncio.timeout(LIMIT):
+            while not any(op["spec"]["nodeName"] == "b" for op in world.operations):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert [op["spec"]["nodeName"] for op in world.operations] == ["dead", "b"]
+
+
+async def test_a_device_that_is_mended_is_used(world):
+    """Not only after the pause, which grows to minutes."""
+    device = world.kube.objects.pop(("nodefencings", "", "dead"))
+    async with world.manager(pace=replace(FAST, again=(3600,))):
+        await world.until("NeedsAck")
+        untouched(world)
+        await world.kube.create(NodeFencing, None, {"metadata": {"name": "dead"}, "spec": device["spec"]})
+        await world.until("Recovered")
+    cleared(world)
+
+
+async def test_a_word_is_heard_at_once_and_cut_to_what_can_be_kept(world):
+    world.bmc.broken = "no"
+    async with world.manager(pace=replace(FAST, again=(3600,))):
+        await world.until("NeedsAck")
+        said = {"by": "ada", "message": "x" * 1024}
+        name = world.operation["metadata"]["name"]
+        await world.kube.patch(FenceOperation, None, name, {"spec": {"acknowledgement": said}})
+        await world.until("Recovered")
+    assert len(world.operation["status"]["proof"]["message"]) == 1024
+
+
+async def test_enforced_after_it_was_observed(world):
+    async with world.manager("Observe"):
+        await world.until("Observed")
+    async with world.manager():
+        async with asyncio.timeout(LIMIT):
+            while "Recovered" not in world.phases:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    assert sorted(world.phases) == ["Cancelled", "Recovered"]
+    assert world.tainted
+
+
+async def test_a_pod_that_its_finalizers_hold_is_not_waited_for(world):
+    pod = world.get(Pod, "ns", "launcher-web")
+    pod["metadata"]["finalizers"] = ["example.com/held"]
+    async with world.manager():
+        await world.until("Recovered")
+    status = world.operation["status"]
+    assert status["pods"] == 1
+    assert status["message"] == "1 VMIs ended, 1 pods deleted; held by their finalizers: ns/launcher-web"
+
+
+async def test_a_secret_that_cannot_be_read_ends_nothing(world):
+    from hostler.runtime.errors import Unavailable
+
+    levels = [{"devices": [{"name": "bmc", "agent": "fence_x", "secretRef": {"name": "bmc"}}]}]
+    await world.kube.patch(NodeFencing, None, "dead", {"spec": {"levels": levels}})
+    await world.kube.create(Secret, "hostler", {"metadata": {"name": "bmc"}, "data": {"password": "YQ=="}})
+    refused = 0
+
+    def refuse(verb, kind, name):
+        nonlocal refused
+        if verb == "GET" and kind is Secret and refused < 3:
+            refused += 1
+            raise Unavailable(503, "ServiceUnavailable", "one 503")
+
+    world.kube.refuse = refuse
+    async with world.manager():
+        await world.until("Recovered")
+    assert refused == 3
+
+
+async def test_a_node_comes_back_though_its_operation_was_deleted(world):
+    async with world.manager():
+        await world.until("Recovered")
+        await world.kube.delete(FenceOperation, None, world.operation["metadata"]["name"])
+        await comes_back(world)
+        async with asyncio.timeout(LIMIT):
+            while world.tainted:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+async def comes_back(world):
+    world.boots["dead"] = "boot-2"
+    world.living.add("dead")
+    ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    await world.kube.patch(Node, None, "dead", ready)
+
+
 async def test_a_new_boot_rejoins(world):
     async with world.manager():
         await world.until("Recovered")
         assert world.tainted
-        world.boots["dead"] = "boot-2"
-        world.living.add("dead")
-        ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
-        await world.kube.patch(Node, None, "dead", ready)
+        await comes_back(world)
         async with asyncio.timeout(LIMIT):
             while "rejoinedAt" not in world.operation["status"]:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
@@ -301,7 +418,7 @@ async def test_credentials(data, reason):
         orders.append(order)
         return Result(0, "", 0.0, "")
 
-    asked = driver.Driver(kube, Store(), None, None, agent, "hostler", FAST)
+    asked = driver.Driver(kube, Store(), None, None, agent, FencingSettings(), FAST)
     device = FenceDevice(name="bmc", agent="fence_x", secret_ref=SecretReference(name="bmc", prefix="n."))
     result = await asked.ask(device, "off")
     assert result.reason == reason

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from fencing import recovery
-from hostler.api.fencing import FENCED_BY, OUT_OF_SERVICE, FenceOperation, FenceProof
+from hostler.api.fencing import FENCED_BOOT, FENCED_BY, OUT_OF_SERVICE, FenceOperation, FenceProof
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.launcher import OWNER_EPOCH
 from hostler.api.objects import Node, Pod
@@ -36,7 +36,7 @@ def node(*taints, by="", ready="False"):
 def test_taint_beside_the_others_and_only_if_nothing_changed():
     patch = recovery.taint(node(THEIRS), OP)
     assert patch == {
-        "metadata": {"resourceVersion": "7", "annotations": {FENCED_BY: "n-1"}},
+        "metadata": {"resourceVersion": "7", "annotations": {FENCED_BY: "n-1", FENCED_BOOT: "old"}},
         "spec": {"taints": [THEIRS, OURS]},
     }
     assert recovery.taint(node(THEIRS, OURS, by="n-1"), OP) is None, "it is there"
@@ -61,6 +61,36 @@ def test_untaint_takes_only_ours():
 )
 def test_rejoin(seen, boot, renewed, expected):
     assert recovery.rejoined(OP, seen, boot, renewed) is expected
+
+
+@pytest.mark.parametrize(
+    ("fenced", "boot", "renewed", "ready", "expected"),
+    [
+        pytest.param("old", "new", True, "True", True, id="a new boot, alive and ready"),
+        pytest.param("old", "old", True, "True", False, id="the boot that was fenced"),
+        pytest.param("old", "", True, "True", False, id="no lease"),
+        pytest.param("old", "new", False, "True", False, id="an old lease of a new boot"),
+        pytest.param("old", "new", True, "False", False, id="not ready"),
+        pytest.param(None, "new", True, "True", False, id="nobody knows what was fenced"),
+    ],
+)
+def test_a_node_whose_operation_was_deleted(fenced, boot, renewed, ready, expected):
+    seen = node(OURS, by="n-1", ready=ready)
+    if fenced is not None:
+        seen.metadata.annotations[FENCED_BOOT] = fenced
+    assert recovery.forgotten(seen, boot, renewed) is expected
+
+
+@pytest.mark.parametrize(
+    ("meta", "held"),
+    [
+        ({"finalizers": ["x"], "deletionTimestamp": "2026-01-01T11:59:59Z"}, True),
+        ({"finalizers": ["x"]}, False),
+        ({"deletionTimestamp": "2026-01-01T11:59:59Z"}, False),
+    ],
+)
+def test_a_pod_that_only_its_finalizers_hold(meta, held):
+    assert recovery.held(Pod.model_validate({"metadata": {"name": "p"} | meta})) is held
 
 
 def pod(name, owner="", started=True, **annotations):

@@ -2,15 +2,17 @@
 
 import pytest
 
-from fencing.verdict import Policy, Reach, Sight, judge
+from fencing.verdict import Known, Policy, Reach, Sight, judge, switching
+from hostler.api.fencing import FenceOperation
 
 POLICY = Policy(silent=10, kubelet_silent=25, most_at_once=1)
 ALIVE = Sight("b", 1.0)
 MORE = (ALIVE, Sight("c", 0.5), Sight("d", 2.0))
 
 
-def states(*sights, busy=(), policy=POLICY):
-    return [str(verdict.state) for verdict in judge(sights, frozenset(busy), policy)]
+def states(*sights, busy=(), switching=(), off=(), policy=POLICY):
+    known = Known(frozenset(busy), frozenset(switching), frozenset(off))
+    return [str(verdict.state) for verdict in judge(sights, known, policy)]
 
 
 @pytest.mark.parametrize(
@@ -55,11 +57,39 @@ def test_guards(sights, expected):
 
 
 def test_a_node_that_is_being_fenced_takes_the_place():
-    assert states(*DEAD[:2], *MORE, busy={"x"}) == ["Held", "Lost", "Healthy", "Healthy", "Healthy"]
+    busy = {"busy": {"x"}, "switching": {"x"}}
+    assert states(*DEAD[:2], *MORE, **busy) == ["Held", "Lost", "Healthy", "Healthy", "Healthy"]
     two = Policy(10, 25, most_at_once=2)
-    assert states(*DEAD[:2], *MORE, busy={"x"}, policy=two)[:2] == ["Lost", "Lost"]
+    assert states(*DEAD[:2], *MORE, **busy, policy=two)[:2] == ["Lost", "Lost"]
+
+
+def test_one_that_waits_for_a_person_leaves_its_place():
+    assert states(*DEAD[:2], *MORE, busy={"x"})[:2] == ["Lost", "Lost"]
+
+
+def test_what_is_known_to_be_off_counts_nowhere():
+    off = {"x"}
+    assert states(*DEAD[:2], *MORE, off=off) == ["Lost", "Off", *["Healthy"] * 3]
+    assert states(*DEAD[:2], ALIVE, off=off) == ["Lost", "Off", "Healthy"], "one of two"
+    assert states(Sight("x", 1), *MORE, off=off)[0] == "Healthy", "it is back"
+
+
+@pytest.mark.parametrize(
+    ("phase", "mode", "holds"),
+    [
+        ("Confirming", "Enforce", True),
+        ("Recovering", "Enforce", True),
+        ("NeedsAck", "Enforce", False),
+        ("Recovered", "Enforce", False),
+        ("Observed", "Observe", False),
+    ],
+)
+def test_who_holds_a_place(phase, mode, holds):
+    spec = {"nodeName": "n", "bootID": "old", "mode": mode, "reason": "silent", "requestedBy": "test"}
+    op = FenceOperation.model_validate({"metadata": {"name": "n-1"}, "spec": spec, "status": {"phase": phase}})
+    assert switching([op]) == ({"n"} if holds else set())
 
 
 def test_says_why():
-    (verdict, *_) = judge([DEAD[0], *MORE], frozenset(), POLICY)
+    (verdict, *_) = judge([DEAD[0], *MORE], Known(), POLICY)
     assert verdict.why == "its lease has not been renewed for 30 s, and Kubernetes says that it is not ready"

@@ -3,7 +3,7 @@
 import asyncio
 import copy
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,12 +17,16 @@ PAGE = 2  # small, so that every listing has pages
 
 
 class FakeKube:
-    """`refuse`, when set, may raise an ApiError for (verb, kind, body or name) before anything is done."""
+    """`refuse`, when set, may raise an ApiError for (verb, kind, body or name) before anything is done.
+
+    `slow` may return what a LIST or DELETE waits for.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[Place, Raw] = {}
         self.calls: Calls = []  # reads, too
         self.refuse: Callable[[str, Kind, str], None] = lambda *_: None
+        self.slow: Callable[[str, Kind], Awaitable[Any] | None] = lambda *_: None
         self.oldest = 0  # watches from before this version are Gone
         self._version = 0
         self._log: list[tuple[int, str, str, Raw, Raw | None]] = []  # version, event, plural, object, as it was before
@@ -37,6 +41,7 @@ class FakeKube:
 
     async def list(self, kind: Kind, namespace: str | None = None, labels: str = "", fields: str = "") -> Listing:
         self._ask("LIST", kind, "")
+        await (self.slow("LIST", kind) or asyncio.sleep(0))  # as on a wire, others get their turn meanwhile
         found = [obj for (plural, _, _), obj in self.objects.items() if plural == kind.plural]
         chosen = [obj for obj in found if selected(obj, namespace, labels, fields)]
         return copy.deepcopy(chosen), str(self._version)
@@ -108,6 +113,7 @@ class FakeKube:
         propagation: str | None = None,
     ) -> Raw:
         self._ask("DELETE", kind, name)
+        await (self.slow("DELETE", kind) or asyncio.sleep(0))
         old = self._find(kind, namespace, name)
         if uid not in (None, old["metadata"]["uid"]):
             raise Conflict(409, "Conflict", "the UID in the precondition does not match")
