@@ -25,6 +25,9 @@ def wanted(
     """Name -> manifest of each pod that there should be; None for one that only stays: its disk is still in use."""
     found: dict[str, Raw | None] = {}
     for volume in coming(vmi):
+        if old := other_pod(vmi, volume):
+            found[old] = None  # the guest has that disk yet: it is let go first
+            continue
         claim = claims.get(claim_name(volume) or "")
         name = attachment_name(vmi, volume)
         found[name] = attachment(vmi, pod, volume, claim, settings) if claim and pod.spec.node_name else None
@@ -46,6 +49,15 @@ def coming(vmi: VirtualMachineInstance) -> list[Volume]:
     return [each for each in vmi.spec.volumes if each.hotpluggable]
 
 
+def other_pod(vmi: VirtualMachineInstance, volume: Volume) -> str:
+    """The pod whose disk the guest has under this name, where the volume is of another claim by now; "" if none."""
+    told = vmi.status.volume_status if vmi.status else ()
+    old = next(
+        (holder(each) for each in told if each.name == volume.name and each.phase not in (*UNATTACHED, LET_GO)), ""
+    )
+    return old if old != attachment_name(vmi, volume) else ""
+
+
 def going(vmi: VirtualMachineInstance) -> list[VolumeStatus]:
     """Disks that the VMI has no more, and that are not all gone."""
     there = {each.name for each in vmi.spec.volumes}
@@ -64,6 +76,9 @@ def entries(vmi: VirtualMachineInstance, claims: Claims, pods: tuple[Pod, ...]) 
     found: list[Raw] = []
     for volume in vmi.spec.volumes:
         if volume.hotpluggable:
+            if other_pod(vmi, volume):
+                found.append(plain(seen[volume.name]))
+                continue
             claim, mine = claims.get(claim_name(volume) or ""), by_name.get(attachment_name(vmi, volume))
             found.append(coming_status(seen.get(volume.name), volume, claim, mine))
         elif volume.name in seen:

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
+from controllers.launcher_volumes import claim_name
 from controllers.resources import vcpus
 from hostler.api import launcher, quantity
 from hostler.api.kubevirt.vm import VirtualMachine
@@ -178,13 +179,23 @@ def live_memory(vm: VirtualMachine, vmi: VirtualMachineInstance) -> tuple[Any, s
 def live_disks(vm: VirtualMachine, vmi: VirtualMachineInstance) -> tuple[list[Raw], list[Raw]] | None:
     """All volumes and disks of the instance, if those that come and go are others by now."""
     wanted, now = template_spec(vm), vmi.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    want, have = hotpluggable(wanted), hotpluggable(now)
+    want, have = hotpluggable(wanted) - exchanged(vm, vmi), hotpluggable(now)
     if picked(wanted.get("volumes", ()), want) == picked(now.get("volumes", ()), have):
         return None
     devices, old = wanted["domain"]["devices"].get("disks", ()), now["domain"]["devices"].get("disks", ())
     volumes = [each for each in now.get("volumes", ()) if each["name"] not in have]
     disks = [each for each in old if each["name"] not in have]
     return volumes + picked(wanted.get("volumes", ()), want), disks + picked(devices, want)
+
+
+def exchanged(vm: VirtualMachine, vmi: VirtualMachineInstance) -> set[str]:
+    """Volumes that are of another claim by now: the guest gives the old disk back before it gets the new one."""
+    spec, told = vm.spec.template.spec, vmi.status.volume_status if vmi.status else ()
+    held = {each.name: each.persistent_volume_claim_info for each in told if each.hotplug_volume}
+    had = {each.name: claim_name(each) for each in vmi.spec.volumes if each.name in held}
+    had |= {name: info.claim_name for name, info in held.items() if info is not None and name not in had}
+    wanted = {each.name: claim_name(each) for each in spec.volumes} if spec else {}
+    return {name for name in held if name in wanted and wanted[name] != had.get(name)}
 
 
 def picked(items: Iterable[Raw], names: set[str]) -> list[Raw]:

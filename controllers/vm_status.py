@@ -69,6 +69,11 @@ def failed_early(vmi: VirtualMachineInstance) -> bool:
     return final(vmi) and not vm_instance.was_running(vmi)
 
 
+def counts(vm: VirtualMachine) -> bool:
+    """Whether failures of its guests matter to its strategy."""
+    return run_strategy(vm) in RESTARTING
+
+
 def counted(vm: VirtualMachine, vmi: VirtualMachineInstance) -> bool:
     known = vm.status.start_failure if vm.status else None
     return known is not None and known.last_failed_vmiuid == vmi.metadata.uid
@@ -77,7 +82,7 @@ def counted(vm: VirtualMachine, vmi: VirtualMachineInstance) -> bool:
 def start_failure(vm: VirtualMachine, vmi: VirtualMachineInstance | None, now: datetime) -> Raw | None:
     """How often in a row the guest did not come to run, and when it is tried again."""
     known = vm.status.start_failure if vm.status else None
-    if run_strategy(vm) not in RESTARTING or (vmi is not None and vm_instance.was_running(vmi)):
+    if not counts(vm) or (vmi is not None and vm_instance.was_running(vmi)):
         return None
     if vmi is None or not failed_early(vmi) or counted(vm, vmi):
         return known.model_dump(mode="json", by_alias=True, exclude_unset=True) if known else None
@@ -100,7 +105,7 @@ def pause(failures: int, seed: str) -> float:
 def pause_left(vm: VirtualMachine, now: datetime) -> float:
     known = vm.status.start_failure if vm.status else None
     until = vm_instance.stamp_of(known.retry_after_timestamp) if known else None
-    return max(0.0, until - now.timestamp()) if until and run_strategy(vm) in RESTARTING else 0.0
+    return max(0.0, until - now.timestamp()) if until and counts(vm) else 0.0
 
 
 # the status

@@ -14,6 +14,8 @@ from hostler.runtime.errors import Conflict, Invalid, NotFound
 from hostler.runtime.protocol import Kube, Raw
 
 R = TypeVar("R", bound=Resource)
+# how the API server says that a "test" of a patch has failed: somebody else was faster
+FASTER = ("due to an error in our request", "testing value", "testing path")
 
 
 def place(request: web.Request) -> tuple[str, str]:
@@ -77,5 +79,9 @@ async def carry_out(kube: Kube, write: Write) -> None:
         await kube.patch(kind, meta.namespace, meta.name, write.ops, write.subresource)
     except NotFound:
         raise not_found(word, meta.name) from None
-    except (Conflict, Invalid) as error:  # a "test" of the patch failed: somebody else was faster
+    except Conflict as error:
+        raise conflict(word, meta.name, error.message) from None
+    except Invalid as error:
+        if not any(each in error.message for each in FASTER):
+            raise  # what was asked for is not allowed, and another try does not help
         raise conflict(word, meta.name, error.message) from None

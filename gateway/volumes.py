@@ -23,6 +23,8 @@ def add(machine: Machine, body: Raw) -> list[Write]:
     spec, base = spec_of(machine)
     if any(each.name == options.name for each in spec.volumes):
         raise refuse(machine, f"Unable to add volume [{options.name}] because volume with that name already exists")
+    if options.name in held(machine):
+        raise refuse(machine, f"Unable to add volume [{options.name}] because one of that name is still being removed")
     source = plain(options.volume_source)
     for kind in source.values():
         kind["hotpluggable"] = True
@@ -37,6 +39,13 @@ def add(machine: Machine, body: Raw) -> list[Write]:
         *append(f"{base}/domain/devices/disks", spec.domain.devices.disks, disk),
     ]
     return [Write(machine, ops)]
+
+
+def held(machine: Machine) -> set[str]:
+    """Names of the disks that an instance has, those on their way out among them; its VM's controller looks itself."""
+    if not isinstance(machine, VirtualMachineInstance) or machine.status is None:
+        return set()
+    return {each.name for each in machine.status.volume_status}
 
 
 def remove(machine: Machine, body: Raw) -> list[Write]:

@@ -19,7 +19,7 @@ from gateway.where import guest_path, node_of
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 
 PROTOCOL = "plain.kubevirt.io"  # the one that KubeVirt's clients ask for and insist on
-PING = 10.0  # seconds
+PING = 40.0  # seconds; an answer is due in half of it, as a client gives none while its own reader rests
 LARGEST = 2**20  # bytes of one message
 
 Vmi = VirtualMachineInstance

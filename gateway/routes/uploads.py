@@ -19,6 +19,7 @@ from hostler.api import cdi
 from hostler.api.cdi import DataVolume, UploadTokenRequest, UploadTokenRequestStatus
 from hostler.api.objects import Pod
 from hostler.runtime import disk_report
+from hostler.runtime.agents import everything
 from hostler.runtime.disk_report import Report
 from hostler.runtime.errors import NotFound
 from hostler.runtime.protocol import Kube, Raw
@@ -120,9 +121,9 @@ async def upload(request: web.Request, house: House) -> web.StreamResponse:
             aiohttp.ClientSession(timeout=LIMIT, trust_env=False) as session,
             session.post(url, data=request.content, headers=headers, ssl=known) as answer,
         ):
-            text = (await answer.content.read(LONGEST_ANSWER)).decode(errors="replace")
+            text = (await everything(answer.content, LONGEST_ANSWER)).decode(errors="replace")
             return web.Response(status=answer.status, text=text)
-    except (aiohttp.ClientError, TimeoutError) as error:
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         return web.Response(status=502, text=f"the worker did not take it: {error}\n")
 
 

@@ -19,6 +19,7 @@ LABELS = "app.kubernetes.io/name=hostler,app.kubernetes.io/component=agent"
 CALL = aiohttp.ClientTimeout(total=60, sock_connect=5)
 CONNECT = aiohttp.ClientTimeout(total=None, sock_connect=5)
 STREAM = aiohttp.ClientWSTimeout(ws_close=5)
+PING = 40.0  # seconds between signs of life of a stream; an answer is due in half of it
 LARGEST = 16 * 2**20  # bytes of one answer or message
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class Agents:
                 method, url + path, params=query, data=data, timeout=CALL, server_hostname=names.common_name("agent")
             ) as response,
         ):
-            text = await response.content.read(LARGEST)
+            text = await everything(response.content, LARGEST)
             answer: Raw = orjson.loads(text) if text else {}
             if response.status >= 400:
                 raise api_error(response.status, answer)
@@ -62,7 +63,7 @@ class Agents:
         try:
             async with self._reached(node) as url:
                 socket = await self._session.ws_connect(
-                    url + path, params=query, timeout=STREAM, heartbeat=30, max_msg_size=LARGEST,
+                    url + path, params=query, timeout=STREAM, heartbeat=PING, max_msg_size=LARGEST,
                     server_hostname=names.common_name("agent"),
                 )  # fmt: skip
         except aiohttp.WSServerHandshakeError as error:
@@ -92,6 +93,17 @@ class Agents:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             log.warning("agent does not answer", extra={"node": node, "address": address, "error": repr(error)})
             raise Unavailable(503, "AgentUnreachable", f"the agent of node {node} does not answer: {error}") from error
+
+
+async def everything(content: aiohttp.StreamReader, most: int) -> bytes:
+    """An answer whole, however many reads it takes; ValueError if it is longer than `most` bytes."""
+    parts, size = [], 0
+    while chunk := await content.readany():
+        parts.append(chunk)
+        size += len(chunk)
+        if size > most:
+            raise ValueError(f"the answer is longer than {most} bytes")
+    return b"".join(parts)
 
 
 def alive(pod: Raw) -> bool:

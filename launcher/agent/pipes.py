@@ -7,7 +7,7 @@ from aiohttp import WSMsgType, web
 from hostler.runtime.race import first
 
 CHUNK = 65536
-PING = 30.0  # seconds between signs of life of a session; without an answer it ends
+PING = 40.0  # seconds between signs of life of a session; without an answer in half of it it ends
 
 
 async def accept(request: web.Request) -> web.WebSocketResponse:

@@ -5,6 +5,8 @@ from xml.etree.ElementTree import Element
 from hostler.api import quantity
 from hostler.api.kubevirt.domain import CPU
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
+from hostler.api.limits import MOST_CPUS
+from hostler.runtime.errors import Terminal
 from launcher.domain.host import Host
 from launcher.domain.memory import cells
 from launcher.domain.xml import tag, yes
@@ -19,6 +21,8 @@ def cpu(vmi: VirtualMachineInstance, host: Host) -> list[Element]:
     most = max(wanted.max_sockets or 0, sockets)
     shape = tag("topology", sockets=most, dies=1, cores=cores, threads=threads)
     count, total = cpus(vmi), most * cores * threads
+    if total > MOST_CPUS:  # limits.cpu, too, can ask for as many: the XML, and this process, would grow without end
+        raise Terminal("TooManyCPUs", f"spec.domain.cpu: {total} virtual CPUs; at most {MOST_CPUS} are supported")
     grows = cells(vmi, total)
     parts = [tag("vcpu", str(total), placement="static", current=count if count < total else None)]
     if count < total:

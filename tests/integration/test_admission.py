@@ -414,6 +414,20 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         "domain.cpu.sockets",
         "Number of sockets in CPU topology is greater than the maximum sockets allowed",
     ),
+    *(
+        (
+            f"more CPUs than a guest may have: {cpu}",
+            {"domain.cpu": cpu},
+            f"domain.cpu.{field}",
+            f"Not more than 512 virtual CPUs are supported: {field}, cores and threads together",
+        )
+        for field, cpu in (
+            ("maxSockets", {"sockets": 1, "maxSockets": 2000000}),
+            ("maxSockets", {"cores": 2, "threads": 2, "maxSockets": 129}),
+            ("sockets", {"sockets": 26, "cores": 20}),
+            ("sockets", {"sockets": 2**62, "cores": 2**62}),
+        )
+    ),
     (
         "CPU feature policy",
         {"domain.cpu.features": [{"name": "apic", "policy": "please"}]},

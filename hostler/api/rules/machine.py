@@ -1,5 +1,6 @@
 """CPU, memory, firmware and direct kernel boot."""
 
+from hostler.api.limits import MOST_CPUS
 from hostler.api.rules.rule import Rule, formatted
 
 RESOURCES = "domain.resources"
@@ -56,6 +57,14 @@ def file_path(field: str) -> tuple[Rule, Rule]:
     )
 
 
+def few(sockets: str) -> str:
+    """Sockets x cores x threads, each of which may be missing, is no more than a guest may have."""
+    counts = [f"(has({each}) && {each} > 1 ? {each} : 1)" for each in (sockets, "self.cores", "self.threads")]
+    return " && ".join([*(f"{each} <= {MOST_CPUS}" for each in counts), f"{' * '.join(counts)} <= {MOST_CPUS}"])
+
+
+TOO_MANY = f"Not more than {MOST_CPUS} virtual CPUs are supported"
+
 # one trailing slash is forgiven, as KubeVirt does
 ABSOLUTE = "self.matches('^(/[^/]+)+/?$') && !self.matches('/[.][.]?(/|$)')"
 SERIAL_CHARACTERS = "^[A-Za-z0-9_.+-]*$"
@@ -73,6 +82,10 @@ CPU = (
         "CPU feature policy is not supported.",
         formatted("CPU feature %s uses policy %s that is not supported.", "self.name", "self.policy"),
         ".policy",
+    ),
+    Rule("domain.cpu", few("self.sockets"), f"{TOO_MANY}: sockets, cores and threads together", field=".sockets"),
+    Rule(
+        "domain.cpu", few("self.maxSockets"), f"{TOO_MANY}: maxSockets, cores and threads together", field=".maxSockets"
     ),
     not_negative("requests", "cpu"),
     not_negative("limits", "cpu"),

@@ -192,6 +192,25 @@ def test_disks(  # noqa: PLR0917
     assert told[0]["name"] == "root"
 
 
+OTHER = {"name": "data", "persistentVolumeClaim": {"claimName": "other", "hotpluggable": True}}
+OTHER_NAME = attachments.attachment_name(guest(volumes=(OTHER,)), guest(volumes=(OTHER,)).spec.volumes[0])
+
+
+def test_a_disk_that_the_guest_has_is_not_freed_by_another_of_its_name() -> None:
+    """It writes to the old one until it has let it go, whatever the specification says."""
+    kept = [{"name": "root", "target": "vda"}, entry("Ready") | {"persistentVolumeClaimInfo": {"claimName": "data"}}]
+    seen = guest(volumes=(ROOT, OTHER), status={"volumeStatus": kept})
+    result = plan_of(seen, pod_for(seen), [bringer()], {"data": bound(), "other": bound()})
+    assert verbs(result) == []
+    assert (result.status or {}).get("volumeStatus", kept) == kept
+
+
+def test_then_the_other_comes() -> None:
+    kept = [{"name": "root", "target": "vda"}, {"name": "data", "target": ""}]
+    seen = guest(volumes=(ROOT, OTHER), status={"volumeStatus": kept})
+    assert verbs(plan_of(seen, pod_for(seen), (), {"other": bound()})) == [f"+{OTHER_NAME}"]
+
+
 def test_the_pod_that_brings_a_disk() -> None:
     seen = guest(volumes=(DATA,))
     (action,) = plan_of(seen, pod_for(seen), (), {"data": bound()}).actions
@@ -279,6 +298,22 @@ def test_a_disk_that_goes_leaves_the_others() -> None:
     had = instance_of(machine_with(volumes=[fixed, DATA], disks=[its, DISK]))
     change, why = change_of(machine_with(volumes=[fixed], disks=[its]), had)
     assert (change, why) == ({"domain": {"devices": {"disks": [its]}}, "volumes": [fixed]}, "")
+
+
+def test_a_disk_of_another_claim_goes_before_it_comes() -> None:
+    had, wanted = machine_with(volumes=[DATA], disks=[DISK]), machine_with(volumes=[OTHER], disks=[DISK])
+    body = instance_of(had).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    held = entry("Ready") | {"persistentVolumeClaimInfo": {"claimName": "data"}}
+    body["status"]["volumeStatus"] = [held]
+    assert change_of(wanted, VirtualMachineInstance.read(body))[0] == {
+        "domain": {"devices": {"disks": []}},
+        "volumes": [],
+    }
+    body["spec"]["volumes"], body["spec"]["domain"]["devices"]["disks"] = [], []
+    body["status"]["volumeStatus"] = [held | {"phase": "Detaching"}]
+    assert change_of(wanted, VirtualMachineInstance.read(body))[0] == {}, "the guest still has it"
+    body["status"]["volumeStatus"] = []
+    assert change_of(wanted, VirtualMachineInstance.read(body))[0]["volumes"] == [OTHER]
 
 
 @pytest.mark.parametrize(

@@ -272,6 +272,11 @@ def test_a_failure_that_is_not_written_yet_keeps_the_instance() -> None:
     assert verbs(plan_of(vm(), vm_vmi("Failed", dying=True))) == []
 
 
+@pytest.mark.parametrize("strategy", ["Manual", "Halted"])
+def test_a_failure_that_nobody_counts_keeps_nothing(strategy: str) -> None:
+    assert verbs(plan_of(vm(strategy), vm_vmi("Failed", dying=True))) == ["~web release"]
+
+
 def test_a_guest_that_ran_ends_the_count() -> None:
     result = plan_of(vm(status=EARLY), vm_vmi("Failed", ran=True))
     assert result.status is not None

@@ -6,6 +6,7 @@ import pytest
 
 from gateway import volumes
 from gateway.refusals import Refusal
+from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from tests.unit import make
 
 ROOT = {"name": "root", "emptyDisk": {"capacity": "1Gi"}}
@@ -49,6 +50,15 @@ def test_a_volume_is_added_to_an_instance_without_a_machine() -> None:
     assert found[0]["path"] == "/spec/volumes"
     assert found[0]["value"] == [{"name": "data", "dataVolume": {"name": "dv", "hotpluggable": True}}]
     assert found[1]["value"][0]["disk"] == {"bus": "scsi"}
+
+
+def test_a_name_is_free_when_the_guest_has_let_the_old_disk_go() -> None:
+    body = make.vmi().model_dump(mode="json", by_alias=True, exclude_unset=True)
+    body["status"]["volumeStatus"] = [{"name": "data", "target": "sda", "phase": "Detaching"}]
+    held = VirtualMachineInstance.read(body)
+    with pytest.raises(Refusal, match="is still being removed") as refused:
+        volumes.add(held, options())
+    assert refused.value.code == 409
 
 
 def test_a_volume_is_removed_with_its_disk() -> None:

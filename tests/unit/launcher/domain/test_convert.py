@@ -82,6 +82,13 @@ def test_refusals_name_the_field(of: VirtualMachineInstance, host: Host, message
     assert message in refused.value.message
 
 
+@pytest.mark.parametrize("cpu", [{"maxSockets": 2_000_000}, {"sockets": 1, "cores": 513}])
+def test_no_more_cpus_than_the_agent_can_write_down(cpu: Any) -> None:
+    """It is one process for all guests of a node."""
+    with pytest.raises(Terminal, match=r"spec\.domain\.cpu: .* at most 512"):
+        convert(vmi(cpu=cpu), TCG)
+
+
 def test_a_field_that_says_nothing_is_let_through() -> None:
     convert(vmi(devices={"gpus": [], "networkInterfaceMultiqueue": False}, cpu={"dedicatedCpuPlacement": False}), KVM)
 
