@@ -25,6 +25,7 @@ class Slot:
     target: str = ""  # "" until its pod is scheduled
     running: bool = False  # it has a target pod
     copying: bool = False  # its target has been told to take it
+    able: bool = True  # not, when it waits for something else than a place
     priority: str = ""
     born: str = ""
 
@@ -35,10 +36,11 @@ class Slot:
 
 
 def why_wait(uid: str, slots: Iterable[Slot], limits: Limits) -> str:
-    """Why this move may not begin yet; "" if it may. Whoever goes before it has taken its place already."""
+    """Why this move may not begin yet; "" if it may. Whoever goes before it, and can, has taken its place already."""
     slots = tuple(slots)
     taken = [slot for slot in slots if slot.running]
-    for slot in sorted((slot for slot in slots if not slot.running), key=lambda slot: slot.rank):
+    waiting = (slot for slot in slots if not slot.running and (slot.able or slot.uid == uid))
+    for slot in sorted(waiting, key=lambda slot: slot.rank):
         why = full(slot, taken, limits)
         if slot.uid == uid:
             return why

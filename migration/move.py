@@ -27,11 +27,10 @@ from migration import budget, target_pod
 from migration.cleanup import after
 from migration.kinds import LauncherPod
 from migration.report import FINAL, failed, report, since
-from migration.seen import Seen, alive, look, migratable, phase, state_of, vmi_phase
+from migration.seen import QUOTA, Seen, alive, look, migratable, phase, state_of, vmi_phase
 from migration.settings import MigrationSettings
 from migration.start import hand
 
-QUOTA = "migrationRejectedByResourceQuota"
 ABORT = "migrationAbortRequested"
 
 

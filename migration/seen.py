@@ -13,6 +13,8 @@ from migration.budget import Slot
 from migration.kinds import LauncherPod
 
 FINAL = ("Succeeded", "Failed")
+QUOTA = "migrationRejectedByResourceQuota"  # condition
+STUCK = ("NotRunning", "InFlight", "Leftover")  # reasons of Admitted: no place would help
 COPYING = ("PreparingTarget", "TargetReady", "Running")
 
 
@@ -68,9 +70,20 @@ def slots(store: Store) -> Iterable[Slot]:
             target=pod.node if pod else "",
             running=phase(move) not in ("", "Pending"),
             copying=phase(move) in COPYING,
+            able=not stuck(move),
             priority=move.spec.priority or "",
             born=move.metadata.creation_timestamp or "",
         )
+
+
+def stuck(move: Migration) -> bool:
+    """It said at its last visit that it waits for something else than a place; it is visited when that changes."""
+    said = move.status.conditions if move.status else ()
+    return any(
+        (each.type == "Admitted" and each.status == "False" and each.reason in STUCK)
+        or (each.type == QUOTA and each.status == "True")
+        for each in said
+    )
 
 
 def pod_of(move: Migration, pods: Iterable[LauncherPod]) -> LauncherPod | None:

@@ -24,6 +24,8 @@ def slot(uid: str, source: str = "a", target: str = "", **more: object) -> Slot:
         ),
         pytest.param([slot("1"), slot("2"), slot("5")], "leaving node a", id="two older wait, and go first"),
         pytest.param([slot("6"), slot("7"), slot("5")], "", id="two younger wait"),
+        pytest.param([slot("1", able=False), slot("2", able=False), slot("5")], "", id="two older could not go"),
+        pytest.param([slot("1"), slot("2"), slot("5", able=False)], "leaving node a", id="it could not, and waits"),
         pytest.param(
             [slot("6", priority="system-critical"), slot("7", priority="system-critical"), slot("5")],
             "leaving node a", id="two younger are more urgent",

@@ -11,6 +11,7 @@ from hostler.runtime.errors import Forbidden
 from hostler.runtime.plan import Create, Failure, Patch, Plan
 from hostler.runtime.protocol import Raw
 from migration import move
+from migration import seen as seen_of_moves
 from migration.budget import Slot
 from migration.kinds import LauncherPod
 from migration.seen import Seen
@@ -271,3 +272,28 @@ def test_a_liveness_probe_begins_when_the_guest_is_there() -> None:
     (again,) = plan_of(migration(), Seen(vmi(), (probed,))).actions
     assert isinstance(again, Create)
     assert again.body["spec"]["containers"] == [container]
+
+
+@pytest.mark.parametrize(
+    ("seen", "stuck"),
+    [
+        pytest.param(Seen(vmi(phase="Scheduling"), (SOURCE,)), True, id="the guest does not run"),
+        pytest.param(Seen(vmi(), (SOURCE,), earlier="first"), True, id="another move of it goes first"),
+        pytest.param(Seen(vmi(), (SOURCE, pod("old", 1))), True, id="an old target is still there"),
+        pytest.param(Seen(vmi(), (SOURCE,), slots=FULL), False, id="it waits for a place"),
+    ],
+)
+def test_who_waits_for_something_else_holds_no_place(seen: Seen, stuck: bool) -> None:
+    status = plan_of(migration(), seen).status
+    assert seen_of_moves.stuck(told(status)) is stuck
+
+
+def test_nor_does_who_has_no_quota() -> None:
+    failure = Failure(None, Forbidden(403, "Forbidden", "exceeded quota: pods"))
+    refused = move.refused(migration(), Plan(), failure, NOON)
+    assert seen_of_moves.stuck(told(refused.status))
+
+
+def told(status: Raw | None) -> Any:
+    body = migration("Pending").model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return Migration.read(body | {"status": status})
