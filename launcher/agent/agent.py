@@ -7,6 +7,7 @@ from hostler.api import launcher
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.meta import Resource
 from hostler.runtime.agents import PORT, Agents
+from hostler.runtime.errors import Conflict
 from hostler.runtime.events import Recorder
 from hostler.runtime.protocol import Kind, Kube, Raw
 from hostler.runtime.reflector import Reflector
@@ -62,9 +63,15 @@ class Agent:
             self._dismiss(old)
 
     def find(self, uid: str) -> Running | None:
-        """The guest of the VMI with this UID, if it runs here; of two pods, the one that has a guest."""
-        owned = (caretaker for caretaker, _ in self._tasks.values() if controller(caretaker.pod) == uid)
-        return next((caretaker.guest for caretaker in owned if caretaker.guest), None)
+        """The guest of the VMI with this UID, if it runs here; of two pods, the one that has a guest.
+
+        Conflict while it is on its way: nobody is to pause it, and libvirt is asked for nothing else meanwhile.
+        """
+        owned = [caretaker for caretaker, _ in self._tasks.values() if controller(caretaker.pod) == uid]
+        guest = next((caretaker.guest for caretaker in owned if caretaker.guest), None)
+        if guest is None and any(caretaker.leaving for caretaker in owned):
+            raise Conflict(409, "Conflict", "the guest is being migrated: try again when it has come to its new node")
+        return guest
 
     def running(self) -> list[Running]:
         """All guests."""

@@ -50,6 +50,7 @@ class Caretaker:
         self._ways = ways or Ways()
         self.news = asyncio.Event()
         self.guest: Running | None = None  # while it runs and its libvirtd answers
+        self.leaving = False  # it is on its way to another node
         self._ground = ground
         self._born = time.monotonic()
         self._started = False
@@ -151,7 +152,11 @@ class Caretaker:
         if state is None or self._ways.peers is None:
             return False
         self.guest = None  # nobody is to pause or reboot it on its way
-        outcome = await Source(self.reporter, self._ground, self._ways.peers, place, one).run(state)
+        self.leaving = True
+        try:
+            outcome = await Source(self.reporter, self._ground, self._ways.peers, place, one).run(state)
+        finally:
+            self.leaving = False
         if outcome != "stayed":
             raise Retry(
                 LOOK, "the guest has moved away" if outcome == "moved" else "the guest has left; PID 1 says how"
