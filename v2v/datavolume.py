@@ -7,7 +7,7 @@ from functools import partial
 
 from hostler.api import cdi, launcher
 from hostler.api.cdi import DataVolume
-from hostler.api.meta import Resource
+from hostler.api.meta import OwnerReference, Resource
 from hostler.api.objects import PersistentVolumeClaim, Pod, RoleBinding, ServiceAccount
 from hostler.runtime import disk_report as report
 from hostler.runtime.conditions import Condition, stamp
@@ -32,6 +32,7 @@ class Seen:
     claim: PersistentVolumeClaim | None = None
     pod: Pod | None = None
     source: PersistentVolumeClaim | None = None  # of a clone
+    maker: DataVolume | None = None  # of the source, if it is a DataVolume's claim
     users: tuple[str, ...] = ()  # pods that have the source in use
     active: int = 0  # worker pods in the cluster, if it wants one, too
     missing: tuple[str, ...] = ()  # of the worker's account and rights in this namespace
@@ -60,10 +61,12 @@ def look(store: Store, volume: DataVolume) -> Seen:
     namespace, name = volume.metadata.namespace, volume.metadata.name
     pods = store.owned(Pod, volume.metadata.uid)
     source = cloned(volume)
+    original = store.get(PersistentVolumeClaim, (namespace, source)) if source else None
     return Seen(
         claim=store.get(PersistentVolumeClaim, (namespace, name)),
         pod=next(iter(pods), None),
-        source=store.get(PersistentVolumeClaim, (namespace, source)) if source else None,
+        source=original,
+        maker=store.get(DataVolume, (namespace, owner.name)) if original and (owner := maker_of(original)) else None,
         users=tuple(users(store, namespace, source)) if source else (),
         active=0 if pods or volume.phase in FINAL else workers(store),
         missing=account.missing(store, namespace),
@@ -80,6 +83,12 @@ def cloned(volume: DataVolume) -> str:
     return source.pvc.name if source and source.pvc else ""
 
 
+def maker_of(claim: PersistentVolumeClaim) -> OwnerReference | None:
+    """The DataVolume that makes the disk on a claim; None for a claim that was there without one."""
+    owner = claim.metadata.controller
+    return owner if owner is not None and owner.kind == DataVolume.kind() else None
+
+
 def users(store: Store, namespace: str, name: str) -> Iterable[str]:
     """Pods that may write to a claim; clones only read."""
     for pod in store.using(Pod, claims_of, namespace, name):
@@ -91,13 +100,19 @@ def claims_of(pod: Pod) -> Iterable[str]:
     return (volume.persistent_volume_claim.claim_name for volume in pod.spec.volumes if volume.persistent_volume_claim)
 
 
+def sources_of(volume: DataVolume) -> Iterable[str]:
+    return filter(None, (cloned(volume),))
+
+
 def waiting_for_source(changed: Resource, store: Store) -> Iterable[Key]:
-    """A claim concerns its clones that wait for it."""
-    if not isinstance(changed, PersistentVolumeClaim):
+    """A claim concerns its clones that wait for it, and so does the DataVolume that has made it: they share a name."""
+    if isinstance(changed, DataVolume) and changed.phase not in FINAL:
+        return  # it changes every few seconds
+    if not isinstance(changed, PersistentVolumeClaim | DataVolume):
         return
     namespace, name = changed.metadata.namespace, changed.metadata.name
-    for volume in store.within(DataVolume, namespace):
-        if volume.phase not in FINAL and cloned(volume) == name:
+    for volume in store.using(DataVolume, sources_of, namespace, name):
+        if volume.phase not in FINAL:
             yield namespace, volume.metadata.name
 
 
@@ -128,10 +143,9 @@ def ours(volume: DataVolume, found: PersistentVolumeClaim) -> bool:
 def claiming(volume: DataVolume, seen: Seen, now: datetime, settings: DiskSettings) -> Plan:
     """The claim, and the first phase."""
     source = source_of(volume, seen)
-    if cloned(volume) and source is None:
-        trouble = Condition(
-            False, "CloneSourceNotFound", f"PVC {cloned(volume)} does not exist, waiting for it to appear"
-        )
+    # not before the source is whole: only then its size is known
+    trouble = unmade(cloned(volume), source, seen.maker) if cloned(volume) else None
+    if trouble is not None:
         return told(volume, "Pending", {"Running": trouble}, now, warn=trouble)
     body = claim.manifest(volume, settings.filesystem_overhead, source)
     note = f"PVC {volume.metadata.name} Pending"
@@ -181,8 +195,8 @@ def hindrance(
 ) -> Condition | None:
     """Why the worker may not start yet."""
     if cloned(volume):
-        if source is None:
-            return Condition(False, "CloneSourceNotFound", f"PVC {cloned(volume)} does not exist")
+        if trouble := unmade(cloned(volume), source, seen.maker):
+            return trouble
         if seen.users:
             return Condition(False, "CloneSourceInUse", f"PVC {cloned(volume)} is in use by pod {seen.users[0]}")
     if seen.active >= settings.parallel:
@@ -190,6 +204,24 @@ def hindrance(
             False, "Queued", f"{settings.parallel} other disks are being made; this one waits for its turn"
         )
     return None
+
+
+def unmade(name: str, source: PersistentVolumeClaim | None, maker: DataVolume | None) -> Condition | None:
+    """Why there is nothing whole to clone yet: a source that a DataVolume makes is whole when that has Succeeded."""
+    if source is None:
+        return Condition(False, "CloneSourceNotFound", f"PVC {name} does not exist, waiting for it to appear")
+    owner = maker_of(source)
+    if owner is None:
+        return None
+    if maker is None or maker.metadata.uid != owner.uid:
+        why = f"DataVolume {owner.name}, which was to make PVC {name}, is gone"
+    elif maker.phase == cdi.FAILED:
+        why = f"DataVolume {owner.name} has Failed to make PVC {name}"
+    elif maker.phase != cdi.SUCCEEDED:
+        why = f"DataVolume {owner.name} has not made PVC {name} yet"
+    else:
+        return None
+    return Condition(False, "CloneSourceNotReady", why)
 
 
 def ending(volume: DataVolume, seen: Seen, said: Report, now: datetime) -> Plan:

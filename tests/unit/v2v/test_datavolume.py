@@ -32,6 +32,13 @@ def claim(phase: str = "Bound", mode: str = "Filesystem", **more: Any) -> Any:
     return PersistentVolumeClaim.read({"metadata": metadata, "spec": spec, "status": status})
 
 
+def golden(maker: str | None = "uid-golden") -> Any:
+    """The source of a clone, which a DataVolume makes."""
+    owner = OWNED[0] | {"name": "golden", "uid": maker, "controller": True}
+    metadata = make.meta("golden", ownerReferences=[owner] if maker else [])
+    return PersistentVolumeClaim.read({"metadata": metadata, "spec": {}})
+
+
 def pod(phase: str = "Running", restarts: int = 0, started: float = 20, **more: Any) -> Any:
     """The worker pod; `told`: restarts and age of the last message, `waiting`: why its container waits."""
     told, waiting = more.pop("told", (0, 25)), more.pop("waiting", None)
@@ -171,6 +178,40 @@ def test_a_report_is_not_trusted(text: str) -> None:
     assert report.read({report.ANNOTATION: text}, "uid-data") is None
 
 
+@pytest.mark.parametrize(
+    ("source", "maker", "expected"),
+    [
+        pytest.param(None, None, ("False", "CloneSourceNotFound"), id="not there"),
+        pytest.param(golden(), data_volume("golden"), ("False", "CloneSourceNotReady"), id="just made"),
+        pytest.param(golden(), data_volume("golden", "Pending"), ("False", "CloneSourceNotReady"), id="queued"),
+        pytest.param(
+            golden(), data_volume("golden", "ImportInProgress"), ("False", "CloneSourceNotReady"), id="half of it",
+        ),
+        pytest.param(golden(), data_volume("golden", "Failed"), ("False", "CloneSourceNotReady"), id="a wrong disk"),
+        pytest.param(golden(), None, ("False", "CloneSourceNotReady"), id="nobody makes it any more"),
+        pytest.param(
+            golden("uid-old"), data_volume("golden", "Succeeded"), ("False", "CloneSourceNotReady"), id="the old one's",
+        ),
+        pytest.param(golden(), data_volume("golden", "Succeeded"), None, id="whole"),
+        pytest.param(golden(None), None, None, id="a claim of its own"),
+        pytest.param(golden(None), data_volume("golden", "Failed"), None, id="a claim that was there before"),
+    ],
+)  # fmt: skip
+def test_a_clone_waits_until_its_source_is_whole(source: Any, maker: Any, expected: Any) -> None:
+    store = Store()
+    for obj in (source, maker):
+        if obj is not None:
+            store.observe(*observed(obj))
+    volume = data_volume(source=CLONE, phase="Pending")
+    first = plan(volume, datavolume.look(store, volume), NOON, SETTINGS)
+    assert did(first) == ([] if expected else ["+data"])
+    store.observe(*observed(claim()))
+    then = plan(volume, datavolume.look(store, volume), NOON, SETTINGS)
+    assert [each for each in did(then) if each.startswith("+cloner")] == ([] if expected else ["+cloner-data-9kzg8"])
+    assert said(then, "Running") == said(first, "Running") if expected else phase(then) == "CloneScheduled"
+    assert not expected or said(then, "Running") == expected
+
+
 def test_the_claim() -> None:
     (create,) = plan(
         data_volume(storage={"resources": {"requests": {"storage": "1Gi"}}}), Seen(), NOON, SETTINGS
@@ -259,7 +300,9 @@ def test_who_uses_a_source() -> None:
     assert seen.active == 2
     store.observe(*observed(data_volume("copy", source=CLONE)))
     store.observe(*observed(data_volume("done", source=CLONE, phase="Succeeded")))
-    assert list(datavolume.waiting_for_source(make.claim("golden"), store)) == [(NS, "copy")]
+    for changed in (make.claim("golden"), data_volume("golden", "Succeeded")):
+        assert list(datavolume.waiting_for_source(changed, store)) == [(NS, "copy")]
+    assert list(datavolume.waiting_for_source(data_volume("golden", "ImportInProgress"), store)) == []
 
 
 def observed(obj: Any) -> tuple[Any, dict[str, Any]]:
