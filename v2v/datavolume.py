@@ -128,7 +128,7 @@ def plan(volume: DataVolume, seen: Seen, now: datetime, settings: DiskSettings) 
     if not ours(volume, seen.claim):
         name = seen.claim.metadata.name
         raise Terminal("ErrClaimExists", f"there is a PVC {name} already, and it is not this DataVolume's")
-    if said is not None and said.final:
+    if said is not None and said.final and said.claim == seen.claim.metadata.uid:
         return ending(volume, seen, said, now)
     if seen.pod is None:
         return starting(volume, seen, seen.claim, now, settings)

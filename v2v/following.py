@@ -27,8 +27,10 @@ def follow(volume: DataVolume, claim: PersistentVolumeClaim, pod: Pod, said: Rep
         return Plan(requeue_after=LOOK)
     container = pod.container(worker_pod.CONTAINER)
     own = said if said is not None and said.pod == pod.metadata.uid else None
-    if pod.finished or hung(container, own, now):
-        note = f"worker pod {pod.metadata.name} {pod.status.reason or 'is silent'}: it is replaced"
+    stranger = pod.metadata.annotations.get(worker_pod.CLAIM, claim.metadata.uid) != claim.metadata.uid
+    if stranger or pod.finished or hung(container, own, now):
+        why = "was made for another claim" if stranger else pod.status.reason or "is silent"
+        note = f"worker pod {pod.metadata.name} {why}: it is replaced"
         told_of = pod.status.phase != "Succeeded"  # that one found nothing to do, or its last word is on its way
         return Plan((Delete(pod),), events=(Event("WorkerReplaced", note, "Warning"),) if told_of else ())
     restarts = container.restart_count if container else 0

@@ -27,6 +27,8 @@ class Import(Work):
 
     def __init__(self, job: Job, known: Report, scratch: Path = SCRATCH) -> None:
         super().__init__(job, known)
+        # the first word must not take away the mark: whoever comes next, if this process is killed, goes on from there
+        self.tell(raw=known.raw, offset=known.offset, validator=known.validator, total=known.total)
         self._http = job.http or Http(url="")
         self._scratch = scratch
         self._share = 100.0  # percent of the progress that reading is

@@ -42,6 +42,7 @@ class Job(Model):
     """One disk to make."""
 
     uid: str  # of the DataVolume
+    claim: str = ""  # UID of the claim that the pod was made for
     kind: Kind
     size: int  # bytes of the disk, where the volume is a file system
     device: bool = False

@@ -21,7 +21,7 @@ class Work:
 
     def __init__(self, job: Job, known: Report) -> None:
         self.job = job
-        self.known = known  # what an earlier worker said
+        self.known = known  # what an earlier worker said of the disk on this claim
         self.said = Report()
 
     async def run(self) -> None:

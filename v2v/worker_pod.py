@@ -21,6 +21,7 @@ LABEL, VALUE = disk_report.LABEL, disk_report.VALUE
 IMPORT_VALUE = "hostler-import-worker"  # of the pods of importpod, which share the store
 ACCOUNT = "hostler-disk-worker"  # its rights: chart, disks-rbac.yaml
 DISPATCHED = "hostler.io/dispatched"
+CLAIM = "hostler.io/claim"  # annotation: UID of the claim that it fills
 CONTAINER = "worker"
 TASK = "v2v.fill"
 QUEUE = "fill"
@@ -64,6 +65,7 @@ def job(
     vddk = spec.vddk if spec else None
     return Job(
         uid=volume.metadata.uid,
+        claim=claim.metadata.uid,
         kind=source_kind(volume),
         size=size,
         upload_key=key if spec and spec.upload else None,
@@ -107,16 +109,16 @@ def manifest(volume: DataVolume, task: Job, settings: DiskSettings, now: str) ->
     }
     if volume.spec.priority_class_name:
         spec["priorityClassName"] = volume.spec.priority_class_name
-    return {"metadata": metadata(volume, now), "spec": spec}
+    return {"metadata": metadata(volume, task, now), "spec": spec}
 
 
-def metadata(volume: DataVolume, now: str) -> Raw:
+def metadata(volume: DataVolume, task: Job, now: str) -> Raw:
     meta = volume.metadata
     return {
         "name": name(volume),
         "namespace": meta.namespace,
         "labels": {LABEL: VALUE, "cdi.kubevirt.io": WORDS[source_kind(volume)].pod},
-        "annotations": {DISPATCHED: dispatched(0, now)},
+        "annotations": {DISPATCHED: dispatched(0, now), CLAIM: task.claim},
         "ownerReferences": [owner_reference(volume)],
     }
 

@@ -52,10 +52,10 @@ class Worker:
         self._pod = pod
 
     async def run(self) -> None:
-        known = await self._known()
-        if known is None:
+        said = await self._known()
+        if said is None:
             return
-        work = make(self._job, known)
+        work = make(self._job, said)
         beat = asyncio.create_task(self._beat(work))
         try:
             final = await self._outcome(work)
@@ -65,15 +65,11 @@ class Worker:
         await self._last_word(final)
 
     async def _known(self) -> Report | None:
-        """What was said of the disk so far; None if there is nothing to do (any more)."""
         try:
             volume = DataVolume.model_validate(await self._api.get(DataVolume, *self._place))
         except NotFound:
             return None
-        if volume.metadata.uid != self._job.uid or volume.metadata.deletion_timestamp:
-            return None
-        known = report.read(volume.metadata.annotations, volume.metadata.uid)
-        return None if known is not None and known.final else known or Report()
+        return known(volume, self._job)
 
     async def _outcome(self, work: Work) -> Report:
         """done, failed, or working with the reason why it has to be tried again."""
@@ -113,6 +109,16 @@ class Worker:
         _code = AGAIN  # all of it is on the volume: doing it again is quick, or at least right
 
     async def _say(self, said: Report) -> None:
-        said = said.model_copy(update={"uid": self._job.uid, "pod": self._pod})
+        said = said.model_copy(update={"uid": self._job.uid, "claim": self._job.claim, "pod": self._pod})
         patch = {"metadata": {"annotations": {report.ANNOTATION: said.text(datetime.now(UTC))}}}
         await self._api.patch(DataVolume, *self._place, patch)
+
+
+def known(volume: DataVolume, job: Job) -> Report | None:
+    """What was said of the disk so far; None if there is nothing to do (any more)."""
+    if volume.metadata.uid != job.uid or volume.metadata.deletion_timestamp:
+        return None
+    said = report.read(volume.metadata.annotations, volume.metadata.uid)
+    if said is None or said.claim != job.claim:
+        return Report()  # of a claim that is gone, with all that was on it
+    return None if said.final else said

@@ -24,6 +24,7 @@ class Report(Model):
     """`pod` is the UID of the worker's pod, `at` when it said so."""
 
     uid: str = ""  # of the DataVolume: a copied object brings its annotations along
+    claim: str = ""  # UID of the claim that the disk is made on: a new one has nothing of it
     pod: str = ""
     at: str = ""
     state: State = "working"

@@ -208,6 +208,23 @@ def test_another_worker_goes_on(site: Site, place: Path, monkeypatch: pytest.Mon
     assert [each.get("Range") for each in site.seen] == [f"bytes={first.said.offset}-"]
 
 
+def test_the_mark_outlives_a_worker_that_does_not_get_that_far(
+    site: Site, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "SYNC_BYTES", MIB)
+    site.drops = [4 * MIB] + [0] * 40
+    first = work(site, place, checksum=sha256(DISK))
+    with pytest.raises(Interrupted):
+        first.make()
+    second = work(site, place, known=first.said, checksum=sha256(DISK))
+    with pytest.raises(Interrupted):
+        second.make()
+    site.drops, site.seen = [], []
+    work(site, place, known=second.said, checksum=sha256(DISK)).make()
+    assert whole(place)
+    assert [each.get("Range") for each in site.seen] == [f"bytes={first.said.offset}-"]
+
+
 def test_another_worker_finds_another_source(site: Site, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "SYNC_BYTES", MIB)
     site.drops = [4 * MIB] + [0] * 20

@@ -45,14 +45,17 @@ def pod(phase: str = "Running", restarts: int = 0, started: float = 20, **more: 
     state = {"waiting": {"reason": waiting, "message": "oh"}} if waiting else {"running": {"startedAt": ago(started)}}
     container = {"name": "worker", "restartCount": restarts, "state": state}
     status = {"phase": phase, "containerStatuses": [container] if phase != "Pending" else []}
-    marks = {worker_pod.DISPATCHED: worker_pod.dispatched(told[0], ago(told[1]))}
+    marks = {
+        worker_pod.DISPATCHED: worker_pod.dispatched(told[0], ago(told[1])),
+        worker_pod.CLAIM: more.pop("claim", "uid-data"),
+    }
     metadata = make.meta("importer-data", **{**OWNER, "annotations": marks, **more})
     return Pod.read({"metadata": metadata, "spec": {}, "status": status})
 
 
 def reported(age: float = 2, of: str = "uid-importer-data", **what: Any) -> dict[str, Any]:
     """The annotation that a worker left."""
-    word = Report(uid="uid-data", pod=of, **what).text(NOON - timedelta(seconds=age))
+    word = Report(**{"uid": "uid-data", "claim": "uid-data", "pod": of, **what}).text(NOON - timedelta(seconds=age))
     return {"annotations": {report.ANNOTATION: word}}
 
 
@@ -120,6 +123,22 @@ def phase(result: Plan) -> str:
         pytest.param(
             data_volume(phase="ImportInProgress", **reported(state="failed", reason="ChecksumMismatch", message="no")),
             Seen(claim(), pod()), ["~data mark", "-importer-data"], "Failed", id="failed",
+        ),
+        pytest.param(
+            data_volume(phase="ImportInProgress", **reported(state="done")), Seen(), ["+data"], "Pending",
+            id="the claim is gone: another one",
+        ),
+        pytest.param(
+            data_volume(phase="Pending", **reported(state="done", claim="uid-old")), Seen(claim()),
+            ["!send", "+importer-data-9kzg8"], "ImportScheduled", id="on which nothing is done yet",
+        ),
+        pytest.param(
+            data_volume(phase="Pending"), Seen(claim(), pod("Pending", claim="uid-old")), ["-importer-data"], "-",
+            id="not by the pod that was made for the old one",
+        ),
+        pytest.param(
+            data_volume(phase="Pending"), Seen(claim(), pod("Pending", claim="uid-data")), ["~data mark"],
+            "ImportScheduled", id="but by one of its own",
         ),
         pytest.param(data_volume(phase="Succeeded"), Seen(claim(), pod()), ["-importer-data"], "-", id="the pod goes"),
         pytest.param(data_volume(phase="Succeeded"), Seen(), [], "-", id="what is done stays done"),
@@ -276,6 +295,7 @@ def test_the_worker_knows_no_secret() -> None:
     task = worker_pod.job(data_volume(), GIB, claim(), None)
     body = worker_pod.manifest(data_volume(), task, SETTINGS, stamp(NOON))
     assert "secret" not in str(body["spec"]["containers"][0]["env"])
+    assert (task.claim, body["metadata"]["annotations"][worker_pod.CLAIM]) == ("uid-data", "uid-data")
     login = worker_pod.broker("uid-data", SETTINGS)
     assert login.startswith("redis://disk-uid-data:")
     assert login.endswith("@redis:6379/0")
