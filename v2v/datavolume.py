@@ -15,10 +15,11 @@ from hostler.runtime.disk_report import Report
 from hostler.runtime.errors import Terminal
 from hostler.runtime.plan import Action, Controller, Create, Delete, Event, Failure, Plan, Send
 from hostler.runtime.store import Key, Store
-from v2v import account, claim, following, worker_pod
+from v2v import account, claim, following, turns, worker_pod
 from v2v.settings import DiskSettings
 from v2v.sources import WORDS, source_kind
 from v2v.telling import told
+from v2v.turns import Turns
 
 FINAL = (cdi.SUCCEEDED, cdi.FAILED)
 TURN = 5.0  # seconds until a DataVolume that waits for its turn, or for its source, looks again
@@ -34,7 +35,7 @@ class Seen:
     source: PersistentVolumeClaim | None = None  # of a clone
     maker: DataVolume | None = None  # of the source, if it is a DataVolume's claim
     users: tuple[str, ...] = ()  # pods that have the source in use
-    active: int = 0  # worker pods in the cluster, if it wants one, too
+    turns: Turns = turns.NONE  # of other worker pods in the cluster, if it wants one, too
     missing: tuple[str, ...] = ()  # of the worker's account and rights in this namespace
 
 
@@ -68,13 +69,9 @@ def look(store: Store, volume: DataVolume) -> Seen:
         source=original,
         maker=store.get(DataVolume, (namespace, owner.name)) if original and (owner := maker_of(original)) else None,
         users=tuple(users(store, namespace, source)) if source else (),
-        active=0 if pods or volume.phase in FINAL else workers(store),
+        turns=turns.NONE if pods or volume.phase in FINAL else turns.look(store),
         missing=account.missing(store, namespace),
     )
-
-
-def workers(store: Store) -> int:
-    return sum(pod.metadata.labels.get(worker_pod.LABEL) == worker_pod.VALUE for pod in store.all(Pod))
 
 
 def cloned(volume: DataVolume) -> str:
@@ -175,7 +172,7 @@ def starting(
     """The worker pod, as soon as it may be; its task waits for it."""
     source = source_of(volume, seen)
     words = WORDS[source_kind(volume)]
-    waits = hindrance(volume, seen, source, settings)
+    waits = hindrance(volume, seen, source, now, settings)
     if waits is not None:
         plan = told(volume, words.scheduled, {"Running": waits}, now, warn=waits if cloned(volume) else None)
         return Plan(plan.actions, plan.status, plan.events, TURN)
@@ -191,7 +188,7 @@ def starting(
 
 
 def hindrance(
-    volume: DataVolume, seen: Seen, source: PersistentVolumeClaim | None, settings: DiskSettings
+    volume: DataVolume, seen: Seen, source: PersistentVolumeClaim | None, now: datetime, settings: DiskSettings
 ) -> Condition | None:
     """Why the worker may not start yet."""
     if cloned(volume):
@@ -199,7 +196,7 @@ def hindrance(
             return trouble
         if seen.users:
             return Condition(False, "CloneSourceInUse", f"PVC {cloned(volume)} is in use by pod {seen.users[0]}")
-    if seen.active >= settings.parallel:
+    if turns.taken(seen.turns, now) >= settings.parallel:
         return Condition(
             False, "Queued", f"{settings.parallel} other disks are being made; this one waits for its turn"
         )

@@ -18,7 +18,7 @@ class DiskSettings(Settings):
     upload_key: str = Field("", description="certificate (PEM) of whoever signs the tokens of uploads")
     convert_image: str = Field("docker.io/hostler/hostler-v2v:0.1.0", description="image of the pods with virt-v2v")
     use_emulation: bool = Field(False, description="convert guests by software emulation instead of KVM")
-    parallel: int = Field(20, ge=1, description="worker pods at once; the others wait for their turn")
+    parallel: int = Field(20, ge=1, description="disks made at once; the others wait for their turn")
     filesystem_overhead: float = Field(0.06, ge=0, lt=1, description="part of a claim that its file system needs")
     worker_memory: str = Field("600Mi", description="memory limit of a worker")
     scratch_limit: str = Field("", description="most that a worker may put down of a packed disk; default: unlimited")

@@ -134,7 +134,8 @@ class Upload(Work):
             async for piece in request.content.iter_chunked(PIECE):
                 await stream.put(piece)
                 seen += len(piece)
-                self.tell(percent=progress.percent(seen, total), doing="receiving")
+                # a number in any case: who tells none only waits, and takes nobody's turn
+                self.tell(percent=progress.percent(seen, total) or 0.0, doing="receiving")
             short = total is not None and seen < total
             await stream.put(Interrupted(f"{seen} of {total} bytes came") if short else None)
         except (ConnectionError, web.HTTPException, OSError) as error:

@@ -17,6 +17,7 @@ from tests.unit.make import NOON, NS, ago, data_volume, said, verbs
 from v2v import datavolume, worker_pod
 from v2v.datavolume import Seen, plan
 from v2v.settings import DiskSettings
+from v2v.turns import Turns
 
 SETTINGS = DiskSettings(broker="redis://redis:6379/0", broker_password="secret", parallel=2)
 OWNED = [{"apiVersion": "cdi.kubevirt.io/v1beta1", "kind": "DataVolume", "name": "data", "uid": "uid-data"}]
@@ -80,7 +81,12 @@ def phase(result: Plan) -> str:
             id="then the worker, its account, and its task before it",
         ),
         pytest.param(
-            data_volume(phase="Pending"), Seen(claim(), active=2), [], "ImportScheduled", id="others go first"
+            data_volume(phase="Pending"), Seen(claim(), turns=Turns(1, (ago(5),))), [], "ImportScheduled",
+            id="others go first",
+        ),
+        pytest.param(
+            data_volume(phase="Pending"), Seen(claim(), turns=Turns(1, (ago(61), ago(3600)))),
+            ["!send", "+importer-data-9kzg8"], "ImportScheduled", id="but not those that cannot start",
         ),
         pytest.param(
             data_volume(phase="ImportScheduled"), Seen(claim(), pod("Pending")), ["~data mark"],
@@ -317,7 +323,6 @@ def test_who_uses_a_source() -> None:
     put("importer", worker_pod.VALUE, **{"cdi.kubevirt.io": "importer"})
     seen = datavolume.look(store, data_volume(source=CLONE))
     assert seen.users == ("vm", "importer")
-    assert seen.active == 2
     store.observe(*observed(data_volume("copy", source=CLONE)))
     store.observe(*observed(data_volume("done", source=CLONE, phase="Succeeded")))
     for changed in (make.claim("golden"), data_volume("golden", "Succeeded")):
