@@ -74,18 +74,19 @@ def ended(source: ImportSource, pod: Pod, said: verdict.Verdict, looked: str, no
     event = Event(ready.reason, said.message, "Normal" if said.ok else "Warning")
     status = {
         "seen": looked,
+        "looked": conditions.stamp(now),
         "conditions": conditions.update(source.status.conditions if source.status else (), {"Ready": ready}, now),
     }
     return Plan((Delete(pod),), status, (event,))
 
 
 def again(source: ImportSource, now: datetime) -> Plan:
-    """A look from time to time, if that is wanted."""
-    every = source.spec.refresh_seconds
-    refreshed = source.status and source.status.refreshed
-    if not every or not refreshed:
+    """A look from time to time, if that is wanted, and after one that failed no sooner: accounts get locked."""
+    every, status = source.spec.refresh_seconds, source.status
+    last = status and (status.looked or status.refreshed)
+    if not every or not last:
         return Plan()
-    left = every - (now - conditions.parse(refreshed)).total_seconds()
+    left = every - (now - conditions.parse(last)).total_seconds()
     if left > 0:
         return Plan(requeue_after=left)
     return Plan(status={"seen": ""})

@@ -81,7 +81,8 @@ class ImportSourceStatus(Model):
     conditions: tuple[Condition, ...] = ()
     product: str | None = None
     thumbprint: str | None = None  # of the certificate that the server showed
-    refreshed: Time | None = None
+    looked: Time | None = None  # when the last look ended, whatever came of it
+    refreshed: Time | None = None  # when the machines below were found
     machine_count: Int32 | None = None  # all of them; `machines` may have fewer
     machines: tuple[SourceMachine, ...] = ()
 
