@@ -166,6 +166,18 @@ async def test_blank_and_clone(place: Place) -> None:
     assert (await place.condition("small", "Running"))["reason"] == "VolumeTooSmall"
 
 
+async def test_a_clone_made_together_with_its_source(place: Place, site: Site) -> None:
+    """As from one file: it waits until the source is whole, and goes on by itself."""
+    site.pause = 0.05
+    await place.create("copy", {"pvc": {"namespace": place.namespace, "name": "golden"}})
+    await place.create("golden", {"http": {"url": site.url, "checksum": sha256(DISK)}})
+    await place.until("golden", "ImportInProgress")
+    assert (await place.condition("copy", "Running"))["reason"] == "CloneSourceNotReady"
+    await place.until("golden", "Succeeded")
+    await place.until("copy", "Succeeded")
+    assert place.disk("copy") == whole(DISK)
+
+
 async def test_a_source_in_use(place: Place) -> None:
     await place.create("source", {"blank": {}})
     await place.until("source", "Succeeded")
