@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 
 from hostler.api.cdi import DataVolume
-from hostler.api.imports import ImportPlan, ImportSource, MachineImport
+from hostler.api.imports import ImportPlan, ImportPlanStatus, ImportSource, MachineImport
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.meta import Resource
 from hostler.api.objects import Pod, RoleBinding, ServiceAccount
@@ -172,18 +172,33 @@ def report(parent: ImportPlan, machines: list[MachineImport], now: datetime) -> 
         "conditions": conditions.update(parent.status.conditions if parent.status else (), wanted, now),
         "succeeded": len(done),
         "failed": len(refused),
-        "vms": [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in machines],
+        "vms": told(machines),
     }
 
 
-def failed(parent: ImportPlan, _plan: Plan, failure: Failure, now: datetime) -> Plan:
+def told(machines: Iterable[MachineImport]) -> list[Raw]:
+    return [each.model_dump(mode="json", by_alias=True, exclude_none=True) for each in machines]
+
+
+def failed(parent: ImportPlan, plan: Plan, failure: Failure, now: datetime) -> Plan:
     """A child was refused by the API server: told, and tried again; the other machines' progress is written."""
     error = failure.error
-    about = "" if not isinstance(failure.action, Create) else f"{failure.action.body['metadata']['name']}: "
+    name = failure.action.body["metadata"]["name"] if isinstance(failure.action, Create) else ""
     reason = error.reason if isinstance(error, Terminal) else "CreateRefused"
-    old = parent.status.conditions if parent.status else ()
-    problem = Condition(False, reason, f"{about}{error}"[:1024])
+    problem = Condition(False, reason, f"{name}: {error}"[:1024] if name else str(error)[:1024])
+    status = {"phase": "Running", **(plan.status or {})}
+    known = ImportPlanStatus.model_validate(status)
+    before = parent.status.conditions if parent.status else ()
+    # since when it is refused, not since when this visit thought that it would not be
+    valid = [each for each in before if each.type == "Valid"]
+    others = [each for each in known.conditions or before if each.type != "Valid"]
+    status["conditions"] = conditions.update([*others, *valid], {"Valid": problem}, now)
+    if known.vms:
+        status["vms"] = told(machineimport.refused(each, parent, name, problem.message) for each in known.vms)
+    # nobody knows which pods were made
+    events = (each for each in plan.events if each.reason != machineimport.POWERING_OFF)
     return Plan(
-        status={"phase": "Running", "conditions": conditions.update(old, {"Valid": problem}, now)},
-        events=(Event(reason, problem.message, "Warning"),),
+        status=status,
+        events=(*events, Event(reason, problem.message, "Warning")),
+        requeue_after=plan.requeue_after,
     )

@@ -28,6 +28,7 @@ ENV = "HOSTLER_JOB"
 CREDENTIALS, SCRATCH, DISKS = Path("/credentials"), Path("/scratch"), Path("/disks")
 DEVICES = Path("/dev/disks")
 CONVERT_MEMORY = "2Gi"  # virt-v2v's appliance has 1 to 1.3 GiB; under emulation QEMU needs more beside it
+SHOWN = 40  # characters of what a pod is for, in its name
 
 Work = Literal["look", "off", "convert"]
 
@@ -55,14 +56,14 @@ class Job(Model):
         return self.model_dump_json(by_alias=True, exclude_defaults=True)
 
 
-def name(target: str, work: str) -> str:
-    return f"import-{target}-{work}"
+def name(owner: Resource, target: str, work: Work) -> str:
+    """Another owner's pod for a machine of the same name is another one; short enough for a pod's host name."""
+    return f"import-{target[:SHOWN].rstrip('-.')}-{work}-{names.suffix(f'{owner.metadata.uid}/{target}')}"
 
 
 def look(source: ImportSource, settings: DiskSettings) -> Raw:
     """Looks at the inventory; one for each generation, and each time that it is asked for."""
-    meta = source.metadata
-    pod = f"{name(meta.name[:200], 'look')}-{names.suffix(meta.uid)}"
+    pod = name(source, source.metadata.name, "look")
     return manifest(pod, source, connected(source, Job(work="look", **about(source))), source, settings)
 
 
@@ -70,7 +71,7 @@ def power(plan: ImportPlan, source: ImportSource, machine: MachineImport, patien
     """Switches one machine off."""
     assert machine.source is not None  # set when it began
     job = Job(work="off", machine=machine.source.id, patience=patience, **about(plan))
-    return manifest(name(str(machine.target_name), "off"), plan, connected(source, job), source, settings)
+    return manifest(name(plan, str(machine.target_name), "off"), plan, connected(source, job), source, settings)
 
 
 def convert(plan: ImportPlan, machine: MachineImport, volumes: Mapping[str, DataVolume], settings: DiskSettings) -> Raw:
@@ -90,7 +91,7 @@ def convert(plan: ImportPlan, machine: MachineImport, volumes: Mapping[str, Data
         emulate=settings.use_emulation,
         **about(plan),
     )
-    body = manifest(name(str(machine.target_name), "convert"), plan, job, None, settings)
+    body = manifest(name(plan, str(machine.target_name), "convert"), plan, job, None, settings)
     spec, container = body["spec"], body["spec"]["containers"][0]
     container["image"] = settings.convert_image
     container["resources"] = {

@@ -17,6 +17,7 @@ from v2v.settings import DiskSettings
 
 PLAN_LABEL = "import.hostler.io/plan"
 CONVERSION = "conversion.import.hostler.io/"  # annotations of the plan: what virt-v2v says of a machine
+POWERING_OFF = "PoweringOff"  # reason of the one event that goes with a create
 SHUTDOWN_SECONDS = 300
 LONGEST = 200
 
@@ -66,7 +67,7 @@ def step(machine: MachineImport, place: Place) -> Step:
         return Step(machine)
     if place.seen.source is None and machine.phase == "PoweringOff":
         return failed(machine, place, "SourceNotFound", "its ImportSource was deleted")
-    return known(machine, place)
+    return known(machine.model_copy(update={"message": None}), place)  # what kept it is said anew by each visit
 
 
 def powering_off(machine: MachineImport, place: Place) -> Step:
@@ -75,12 +76,12 @@ def powering_off(machine: MachineImport, place: Place) -> Step:
     assert source is not None  # step() has seen to it
     if source.spec.vsphere is None:
         return turned(machine, "Copying", Event("Copying", f"{machine.name}: its disks are being copied"))
-    pod = place.seen.pods.get(importpod.name(str(machine.target_name), "off"))
+    pod = place.seen.pods.get(importpod.name(place.plan, str(machine.target_name), "off"))
     if pod is None:
         patience = place.plan.spec.shutdown_seconds or SHUTDOWN_SECONDS
         body = importpod.power(place.plan, source, machine, patience, place.settings)
-        event = Event("PoweringOff", f"{machine.name} is being shut down on its source")
-        return Step(machine, (Create(Pod, body),), (event,))
+        event = Event(POWERING_OFF, f"{machine.name} is being shut down on its source")
+        return Step(machine, (Create(Pod, body, alone=True),), (event,))
     said = verdict.of(pod)
     if said is None:
         return Step(waiting(machine, pod))
@@ -93,7 +94,7 @@ def powering_off(machine: MachineImport, place: Place) -> Step:
 def copying(machine: MachineImport, place: Place) -> Step:
     """A DataVolume for each disk, and how far they are."""
     creates = tuple(
-        Create(DataVolume, volume(machine, number, place))
+        Create(DataVolume, volume(machine, number, place), alone=True)
         for number, disk in enumerate(machine.disks)
         if disk.name not in place.seen.volumes
     )
@@ -147,9 +148,10 @@ def why(volume: DataVolume) -> str:
 
 def converting(machine: MachineImport, place: Place) -> Step:
     """virt-v2v works on all disks at once, in one pod."""
-    pod = place.seen.pods.get(importpod.name(str(machine.target_name), "convert"))
+    pod = place.seen.pods.get(importpod.name(place.plan, str(machine.target_name), "convert"))
     if pod is None:
-        return Step(machine, (Create(Pod, importpod.convert(place.plan, machine, place.seen.volumes, place.settings)),))
+        body = importpod.convert(place.plan, machine, place.seen.volumes, place.settings)
+        return Step(machine, (Create(Pod, body, alone=True),))
     said = verdict.of(pod)
     if said is None:
         text = place.plan.metadata.annotations.get(f"{CONVERSION}{machine.target_name}", "")[:LONGEST]
@@ -172,7 +174,7 @@ def creating(machine: MachineImport, place: Place) -> Step:
             "namespace": place.plan.metadata.namespace,
             "labels": {PLAN_LABEL: names.label(place.plan.metadata.name)},
         }
-        return Step(machine, (Create(VirtualMachine, body),))
+        return Step(machine, (Create(VirtualMachine, body, alone=True),))
     mine = [place.seen.volumes[disk.name] for disk in machine.disks if disk.name in place.seen.volumes]
     left = [each for each in mine if owner(each) != created.metadata.uid]
     if left:
@@ -185,6 +187,14 @@ def creating(machine: MachineImport, place: Place) -> Step:
 
 def owner(volume: DataVolume) -> str:
     return next((each.uid for each in volume.metadata.owner_references), "")
+
+
+def refused(machine: MachineImport, plan: ImportPlan, name: str, message: str) -> MachineImport:
+    """With what keeps it from its next step, if what has this name is made for this machine."""
+    target = str(machine.target_name)
+    pods = (importpod.name(plan, target, "off"), importpod.name(plan, target, "convert"))
+    its = machine.phase in STEPS and name in (target, *pods, *(disk.name for disk in machine.disks))
+    return machine.model_copy(update={"message": message}) if its else machine
 
 
 def waiting(machine: MachineImport, pod: Pod) -> MachineImport:

@@ -94,7 +94,7 @@ class Applier:
                 self._complain(parent, batch, results)
                 failures = _failures(batch, results)
                 told += failures
-                if not all(isinstance(each.action, Patch) and each.action.alone for each in failures):
+                if not all(isinstance(each.action, Create | Patch) and each.action.alone for each in failures):
                     return told
                 size = min(size * 2, MOST_AT_ONCE)
         return told

@@ -23,6 +23,7 @@ class Create:
     kind: Kind
     body: Raw
     blind: bool = False  # that it is there already is success, whoever made it: of a kind that we may not read
+    alone: bool = False  # that it is refused is told, and no reason to leave out the actions after it
 
     def __str__(self) -> str:
         return f"create {self.kind.kind()} {self.body['metadata']['name']}"

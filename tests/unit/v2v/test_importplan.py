@@ -1,5 +1,7 @@
 """A plan from its first look to its machines, with the test as source, workers and disks."""
 
+import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,10 +10,15 @@ from hostler.api.cdi import DataVolume
 from hostler.api.imports import ImportPlan
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.objects import Pod, RoleBinding, ServiceAccount
+from hostler.runtime.apply import Applier
+from hostler.runtime.errors import Forbidden
+from hostler.runtime.events import Recorder
+from hostler.runtime.store import Store
 from tests.unit import make
+from tests.unit.hostler.runtime.fake_kube import FakeKube
 from tests.unit.v2v import made
 from tests.unit.world import World
-from v2v import importplan, verdict
+from v2v import importplan, importpod, verdict
 from v2v.settings import DiskSettings
 from v2v.verdict import Verdict
 
@@ -38,9 +45,13 @@ def phases(found: World) -> list[tuple[str, str]]:
     return [(each.name, each.phase) for each in status.vms]
 
 
-def ends(found: World, pod: str, said: Verdict) -> None:
+def pod(target: str, work: importpod.Work) -> str:
+    return importpod.name(made.plan("web"), target, work)
+
+
+def ends(found: World, name: str, said: Verdict) -> None:
     container = {"name": "worker", "state": {"terminated": {"exitCode": 0, "message": verdict.text(said)}}}
-    found.change(found.get(Pod, pod), {"status": {"phase": "Succeeded", "containerStatuses": [container]}})
+    found.change(found.get(Pod, name), {"status": {"phase": "Succeeded", "containerStatuses": [container]}})
     found.settle()
 
 
@@ -57,7 +68,7 @@ def test_one_machine_all_the_way():
     assert phases(found) == [("Web 1", "PoweringOff")]
     assert found.all(ServiceAccount), "the workers' account is made where it is missing"
     assert found.all(RoleBinding)
-    ends(found, "import-web-1-off", OFF)
+    ends(found, pod("web-1", "off"), OFF)
     assert phases(found) == [("Web 1", "Copying")]
     disk(found, "web-1-disk0", "ImportInProgress", "25.00%")
     status = plan(found).status
@@ -71,7 +82,7 @@ def test_one_machine_all_the_way():
     status = plan(found).status
     assert status is not None
     assert status.vms[0].conversion == "Inspecting the source"
-    ends(found, "import-web-1-convert", CONVERTED)
+    ends(found, pod("web-1", "convert"), CONVERTED)
     assert phases(found) == [("Web 1", "Succeeded")]
     vm = found.get(VirtualMachine, "web-1")
     owners = [ref.uid for ref in found.get(DataVolume, "web-1-disk0").metadata.owner_references]
@@ -142,12 +153,12 @@ def test_a_source_that_becomes_ready_lets_it_begin():
 def test_failures_are_told(at, reason):
     found = world(made.source(made.machine()), made.plan("web"))
     found.settle()
-    ends(found, "import-web-off", OFF if at != "off" else Verdict(False, "no", "LoginRefused"))
+    ends(found, pod("web", "off"), OFF if at != "off" else Verdict(False, "no", "LoginRefused"))
     if at == "disk":
         disk(found, "web-disk0", "Failed", "N/A", "vc answered 404")
     elif at == "convert":
         disk(found, "web-disk0")
-        ends(found, "import-web-convert", Verdict(False, "no operating system", "ConversionFailed"))
+        ends(found, pod("web", "convert"), Verdict(False, "no operating system", "ConversionFailed"))
     status = plan(found).status
     assert status is not None
     machine = status.vms[0]
@@ -169,18 +180,18 @@ def test_few_at_a_time():
     found = world(made.source(*machines), made.plan(*names))
     found.settle()
     assert [phase for _, phase in phases(found)].count("PoweringOff") == importplan.AT_ONCE
-    ends(found, "import-m0-off", Verdict(False, "no", "LoginRefused"))
+    ends(found, pod("m0", "off"), Verdict(False, "no", "LoginRefused"))
     assert [phase for _, phase in phases(found)].count("PoweringOff") == importplan.AT_ONCE
 
 
 def test_the_inventory_may_go_once_it_has_begun():
     found = world(made.source(made.machine()), made.plan("web"))
     found.settle()
-    ends(found, "import-web-off", OFF)
+    ends(found, pod("web", "off"), OFF)
     found.change(made.source(), {"status": {"machines": []}})
     found.settle()
     disk(found, "web-disk0")
-    ends(found, "import-web-convert", CONVERTED)
+    ends(found, pod("web", "convert"), CONVERTED)
     assert phases(found) == [("web", "Succeeded")]
 
 
@@ -208,15 +219,69 @@ def test_a_controller_that_dies_in_the_middle_of_a_visit(cut):
 
     found = world(made.source(made.machine(), made.machine("db", "vm-2")), made.plan("web", "db", "nobody"))
     crash(found)
-    ends(found, "import-web-off", OFF)
-    ends(found, "import-db-off", OFF)
+    ends(found, pod("web", "off"), OFF)
+    ends(found, pod("db", "off"), OFF)
     crash(found)
     for name in ("web-disk0", "db-disk0"):
         found.change(found.get(DataVolume, name), {"status": {"phase": "Succeeded", "progress": "100.0%"}})
     crash(found)
-    for name in ("import-web-convert", "import-db-convert"):
+    for name in (pod("web", "convert"), pod("db", "convert")):
         container = {"name": "worker", "state": {"terminated": {"exitCode": 0, "message": verdict.text(CONVERTED)}}}
         found.change(found.get(Pod, name), {"status": {"phase": "Succeeded", "containerStatuses": [container]}})
         crash(found)
     assert phases(found) == [("web", "Succeeded"), ("db", "Succeeded"), ("nobody", "Failed")]
     assert len(found.all(VirtualMachine)) == 2
+
+
+def test_another_plan_has_pods_of_its_own():
+    """Else a second plan for a machine that failed would find the pod of the first in its way, for ever."""
+    again = made.plan("web")
+    again = again.model_copy(update={"metadata": again.metadata.model_copy(update={"uid": "another"})})
+    names = {importpod.name(each, "web", "off") for each in (made.plan("web"), again)}
+    assert len(names) == 2
+
+
+@pytest.mark.parametrize("target", ["web", "w" * 50, f"{'w' * 39}-{'w' * 10}"])
+@pytest.mark.parametrize("work", ["off", "convert"])
+def test_names_of_pods_are_names_of_hosts(target, work):
+    assert re.fullmatch("[a-z0-9](-?[a-z0-9])*", pod(target, work))
+    assert len(pod(target, work)) < 63
+    assert pod(target, work) != pod(f"{target}x", work)
+
+
+async def test_one_that_is_refused_does_not_keep_the_others():
+    """Applied for real: the first machine's pod is refused, the others begin and their progress is written."""
+    kube, store = FakeKube(), Store()
+    recorder = Recorder(kube, "test", "test-0")
+    names = ("web", "db", "nobody")
+    for each in (made.source(made.machine(), made.machine("db", "vm-2")), made.plan(*names)):
+        body = each.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        body["metadata"].pop("resourceVersion")
+        store.observe(type(each), await kube.create(type(each), make.NS, body))
+
+    def policy(verb: str, kind: Any, name: str) -> None:
+        if verb == "POST" and kind is Pod and name.startswith("import-web-off"):
+            raise Forbidden(403, "Forbidden", "exceeded quota")
+
+    kube.refuse = policy
+    statuses = []
+    for minute in range(3):
+        parent = next(store.all(ImportPlan))
+        now = make.NOON + timedelta(minutes=minute)
+        planned = importplan.plan(parent, importplan.look(store, parent), now, SETTINGS)
+        outcome = await Applier(kube, store, recorder).apply(importplan.controller(SETTINGS), parent, planned, now)
+        assert [each.error.message for each in outcome.failures] == ["exceeded quota"]
+        assert outcome.requeue_after == importplan.LOOK
+        statuses.append(next(store.all(ImportPlan)).status)
+    last = statuses[-1]
+    assert last == statuses[1], "what does not change is not written again and again"
+    assert last is not None
+    assert [each.metadata.name[:13] for each in store.all(Pod)] == ["import-db-off"]
+    assert [(each.name, each.phase) for each in last.vms] == [
+        ("web", "PoweringOff"),
+        ("db", "PoweringOff"),
+        ("nobody", "Failed"),
+    ]
+    assert "exceeded quota" in (last.vms[0].message or "")
+    assert last.vms[1].message is None
+    assert (last.phase, last.failed) == ("Running", 1)

@@ -125,6 +125,20 @@ async def test_what_stands_alone_does_not_keep_the_others(bench: Bench, alone: b
     assert [each.metadata.name for each in bench.store.all(ConfigMap) if each.metadata.labels] == labelled
 
 
+@pytest.mark.parametrize(("alone", "made"), [(True, ["c1", "c2", "c3"]), (False, [])])
+async def test_a_create_that_stands_alone_does_not_keep_the_others(bench: Bench, alone: bool, made: list[str]) -> None:
+    def policy(verb: str, _kind: Any, name: str) -> None:
+        if verb == "POST" and name == "c0":
+            raise Forbidden(403, "Forbidden", "a policy says no")
+
+    bench.kube.refuse = policy
+    creates = [Create(ConfigMap, bench.child(f"c{n}"), alone=alone) for n in range(4)]
+    outcome = await bench.apply(*creates, requeue_after=5.0)
+    assert [each.action for each in outcome.failures] == [creates[0]]
+    assert bench.known() == made
+    assert bench.parent.status.reason == "Forbidden"  # type: ignore[union-attr]
+
+
 async def test_a_refused_delete_is_told(bench: Bench) -> None:
     """By its parent's events: no condition of any controller tells of it."""
     await bench.apply(Create(ConfigMap, bench.child("c")))
