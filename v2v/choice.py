@@ -2,11 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from hostler.api.imports import ImportMaps, ImportPlan, PlannedMachine, SourceMachine
 from hostler.runtime import names
+from v2v.importdisks import volume_name
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 LONGEST = 50  # of a machine's name: disks and pods add to it and must stay below 63
@@ -29,8 +30,16 @@ class Choice:
     target: str
 
 
-def choose(plan: ImportPlan, machines: Sequence[SourceMachine], taken: Iterable[str]) -> dict[str, Choice | Refusal]:
-    """What becomes of each of the plan's machines, by their `label`; `taken` are names of machines that are here."""
+@dataclass(frozen=True)
+class Taken:
+    """Names that are somebody's here."""
+
+    machines: Collection[str] = ()
+    disks: Mapping[str, str] = field(default_factory=dict)  # to what is to be done about it
+
+
+def choose(plan: ImportPlan, machines: Sequence[SourceMachine], taken: Taken) -> dict[str, Choice | Refusal]:
+    """What becomes of each of the plan's machines, by their `label`."""
     found = {label(entry): find(entry, machines) for entry in plan.spec.vms}
     twice = Counter(each.id for each in found.values() if isinstance(each, SourceMachine))
     targets = {name: target(entry, found[name]) for entry in plan.spec.vms for name in [label(entry)] if name in found}
@@ -45,7 +54,7 @@ def choose(plan: ImportPlan, machines: Sequence[SourceMachine], taken: Iterable[
             text = f"more than one machine of the plan would be named {targets[name]!r} here: set targetName"
             result[name] = Refusal("TargetNameConflict", text)
         else:
-            refusal = against(machine, targets[name], plan.spec.map, set(taken))
+            refusal = against(machine, targets[name], plan.spec.map, taken)
             result[name] = refusal or Choice(machine, targets[name])
     return result
 
@@ -85,13 +94,13 @@ def dns_label(name: str) -> str:
     return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 6].rstrip('-')}-{names.suffix(name)}"
 
 
-def against(machine: SourceMachine, name: str, maps: ImportMaps, taken: set[str]) -> Refusal | None:
+def against(machine: SourceMachine, name: str, maps: ImportMaps, taken: Taken) -> Refusal | None:
     """Why this machine cannot be imported, if so: the first reason."""
     return next(reasons(machine, name, maps, taken), None)
 
 
-def reasons(machine: SourceMachine, name: str, maps: ImportMaps, taken: set[str]) -> Iterator[Refusal]:
-    if name in taken:
+def reasons(machine: SourceMachine, name: str, maps: ImportMaps, taken: Taken) -> Iterator[Refusal]:
+    if name in taken.machines:
         yield Refusal("VMAlreadyExists", f"there is a VirtualMachine {name!r} already: set targetName")
     if len(name) > LONGEST or not LABEL.fullmatch(name):
         yield Refusal("TargetNameInvalid", f"{name!r} is no DNS label of at most {LONGEST} characters")
@@ -99,6 +108,9 @@ def reasons(machine: SourceMachine, name: str, maps: ImportMaps, taken: set[str]
         yield Refusal("NotImportable", "; ".join(machine.concerns))
     if not machine.disks:
         yield Refusal("NoDisks", "it has no disk")
+    for number in range(len(machine.disks)):
+        if problem := taken.disks.get(volume_name(name, number)):
+            yield Refusal("VolumeAlreadyExists", problem)
     for disk in machine.disks:
         if disk.concern or disk.bytes < 1:
             yield Refusal("DiskNotReadable", f"disk {disk.file or disk.key}: {disk.concern or 'its size is unknown'}")

@@ -8,15 +8,15 @@ from hostler.api.cdi import DataVolume
 from hostler.api.imports import ImportPlan, ImportPlanStatus, ImportSource, MachineImport
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.meta import Resource
-from hostler.api.objects import Pod, RoleBinding, ServiceAccount
+from hostler.api.objects import PersistentVolumeClaim, Pod, RoleBinding, ServiceAccount
 from hostler.runtime import conditions, names
 from hostler.runtime.conditions import Condition
 from hostler.runtime.errors import Terminal
 from hostler.runtime.plan import Controller, Create, Event, Failure, Plan
 from hostler.runtime.protocol import Raw
 from hostler.runtime.store import Key, Store
-from v2v import importaccount, importpod, machineimport
-from v2v.choice import Choice, Refusal, choose
+from v2v import importaccount, importdisks, importpod, machineimport
+from v2v.choice import Choice, Refusal, Taken, choose
 from v2v.choice import label as called
 from v2v.machineimport import Place, Seen
 from v2v.settings import DiskSettings
@@ -31,7 +31,7 @@ def controller(settings: DiskSettings) -> Controller[ImportPlan, Seen]:
         name="importplan",
         parent=ImportPlan,
         children=(DataVolume, Pod, VirtualMachine),
-        others=(ImportSource, ServiceAccount, RoleBinding),
+        others=(ImportSource, PersistentVolumeClaim, ServiceAccount, RoleBinding),
         look=look,
         plan=partial(plan, settings=settings),
         failed=failed,
@@ -44,11 +44,11 @@ def controller(settings: DiskSettings) -> Controller[ImportPlan, Seen]:
 
 def look(store: Store, parent: ImportPlan) -> Seen:
     namespace = parent.metadata.namespace
-    known = parent.status.vms if parent.status else ()
-    volumes = [disk.name for each in known for disk in each.disks]
+    volumes = importdisks.own(store, parent)
     return Seen(
         source=store.get(ImportSource, (namespace, parent.spec.source.name)),
-        volumes={name: found for name in volumes if (found := store.get(DataVolume, (namespace, name)))},
+        volumes=volumes,
+        strangers=importdisks.strangers(store, parent, volumes),
         pods={pod.metadata.name: pod for pod in store.owned(Pod, parent.metadata.uid)},
         machines={each.metadata.name: each for each in store.within(VirtualMachine, namespace)},
         missing=importaccount.missing(store, namespace),
@@ -108,7 +108,8 @@ def begin(parent: ImportPlan, seen: Seen, known: Mapping[str, MachineImport], no
     if len(known) == len({called(entry) for entry in parent.spec.vms}):
         return start(known, now)
     assert seen.source is not None and seen.source.status is not None  # noqa: PT018 - unready() has seen to it
-    chosen = choose(parent, seen.source.status.machines, seen.machines)
+    taken = Taken(seen.machines, importdisks.in_the_way(seen.strangers.values()))
+    chosen = choose(parent, seen.source.status.machines, taken)
     fresh = {name: known.get(name) or first(name, each, now) for name, each in chosen.items()}
     return start(fresh, now)
 

@@ -11,8 +11,9 @@ from hostler.api.objects import Pod
 from hostler.runtime import conditions, names
 from hostler.runtime.plan import Action, Create, Event, Patch, owner_reference
 from hostler.runtime.protocol import Raw
-from v2v import importpod, mapping, verdict
+from v2v import importdisks, importpod, mapping, verdict
 from v2v.choice import Choice
+from v2v.importdisks import Stranger
 from v2v.settings import DiskSettings
 
 PLAN_LABEL = "import.hostler.io/plan"
@@ -27,7 +28,8 @@ class Seen:
     """What there is of a plan in the cluster."""
 
     source: ImportSource | None = None
-    volumes: Mapping[str, DataVolume] = field(default_factory=dict)
+    volumes: Mapping[str, DataVolume] = field(default_factory=dict)  # the plan's own
+    strangers: Mapping[str, Stranger] = field(default_factory=dict)  # what else has the name of a disk
     pods: Mapping[str, Pod] = field(default_factory=dict)
     machines: Mapping[str, VirtualMachine] = field(default_factory=dict)  # all of the namespace
     missing: tuple[Action, ...] = ()  # what makes the workers' account, where it is not complete
@@ -54,7 +56,7 @@ class Place:
 
 def pending(name: str, chosen: Choice) -> MachineImport:
     disks = tuple(
-        DiskImport(name=mapping.volume_name(chosen.target, number), file=disk.file, total=disk.bytes)
+        DiskImport(name=importdisks.volume_name(chosen.target, number), file=disk.file, total=disk.bytes)
         for number, disk in enumerate(chosen.machine.disks)
     )
     return MachineImport(name=name, phase="Pending", target_name=chosen.target, disks=disks, source=chosen.machine)
@@ -67,7 +69,24 @@ def step(machine: MachineImport, place: Place) -> Step:
         return Step(machine)
     if place.seen.source is None and machine.phase == "PoweringOff":
         return failed(machine, place, "SourceNotFound", "its ImportSource was deleted")
-    return known(machine.model_copy(update={"message": None}), place)  # what kept it is said anew by each visit
+    machine = machine.model_copy(update={"message": None})  # what keeps it is said anew by each visit
+    return hindered(machine, place) or known(machine, place)
+
+
+def hindered(machine: MachineImport, place: Place) -> Step | None:
+    """A name that it needs is somebody else's: what is there stays as it is."""
+    target, seen = str(machine.target_name), place.seen
+    if target in seen.machines and not importdisks.made_by(place.plan, seen.machines[target]):
+        text = f"there is a VirtualMachine {target!r} already, which is not this import's: set targetName"
+        return failed(machine, place, "VMAlreadyExists", text)
+    for other in (seen.strangers[disk.name] for disk in machine.disks if disk.name in seen.strangers):
+        if not other.going:
+            return failed(machine, place, "VolumeAlreadyExists", str(other))
+        return Step(machine.model_copy(update={"message": f"{other.kind} {other.name!r} is going: waiting for that"}))
+    if machine.phase in ("Converting", "Creating"):
+        for name in (disk.name for disk in machine.disks if disk.name not in seen.volumes):
+            return failed(machine, place, "DiskGone", f"DataVolume {name!r} is not there any more")
+    return None
 
 
 def powering_off(machine: MachineImport, place: Place) -> Step:
@@ -173,6 +192,7 @@ def creating(machine: MachineImport, place: Place) -> Step:
         body["metadata"] |= {
             "namespace": place.plan.metadata.namespace,
             "labels": {PLAN_LABEL: names.label(place.plan.metadata.name)},
+            "annotations": body["metadata"]["annotations"] | {importdisks.MARK: place.plan.metadata.uid},
         }
         return Step(machine, (Create(VirtualMachine, body, alone=True),))
     mine = [place.seen.volumes[disk.name] for disk in machine.disks if disk.name in place.seen.volumes]

@@ -5,17 +5,13 @@ import re
 from hostler.api.imports import ImportMaps, ImportSource, SourceDisk, SourceMachine
 from hostler.runtime.protocol import Raw
 from v2v.choice import pod_nics
+from v2v.importdisks import volume_name
 
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 MIB = 2**20
 THUMBPRINT = "import.hostler.io/thumbprint"  # annotation of a DataVolume: DataVolumes have no field for it
 EVERYWHERE = ""  # a storage map's source that stands for all other datastores
-
-
-def volume_name(target: str, number: int) -> str:
-    """The DataVolume of a machine's disk, counted from 0."""
-    return f"{target}-disk{number}"
 
 
 def data_volume(source: ImportSource, machine: SourceMachine, disk: SourceDisk, name: str, maps: ImportMaps) -> Raw:

@@ -36,5 +36,9 @@ def source(*machines: SourceMachine, ready: bool = True, ova: bool = False) -> I
 def plan(*vms: dict[str, str] | str, **spec: Any) -> ImportPlan:
     entries = [{"name": each} if isinstance(each, str) else each for each in vms]
     status = {"status": spec.pop("status")} if "status" in spec else {}
-    body = {"metadata": make.meta("move"), "spec": {"source": {"name": "vc"}, "vms": entries, **spec}, **status}
+    body = {
+        "metadata": make.meta(spec.pop("name", "move")),
+        "spec": {"source": {"name": "vc"}, "vms": entries, **spec},
+        **status,
+    }
     return ImportPlan.model_validate(body)

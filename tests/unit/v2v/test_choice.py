@@ -4,13 +4,14 @@ import pytest
 
 from hostler.api.imports import SourceDisk, SourceNic
 from tests.unit.v2v import made
-from v2v.choice import Choice, Refusal, choose, dns_label
+from v2v.choice import Choice, Refusal, Taken, choose, dns_label
 
 TWO_NICS = (SourceNic(mac="00:50:56:00:00:01", network="front"), SourceNic(mac="00:50:56:00:00:02", network="back"))
 ROM = SourceDisk(key="2000", file="[fast] x.vmdk", bytes=5, concern="its backing is RawDiskMapping")
+NOTHING = Taken()
 
 
-def said(plan, *machines, taken=()):
+def said(plan, *machines, taken=NOTHING):
     found = choose(plan, machines, taken)
     return {name: each.target if isinstance(each, Choice) else each.reason for name, each in found.items()}
 
@@ -60,7 +61,14 @@ def test_choose(entries, machines, expected):
 
 
 def test_a_name_that_is_taken():
-    assert said(made.plan("web"), made.machine("web"), taken=["web"]) == {"web": "VMAlreadyExists"}
+    assert said(made.plan("web"), made.machine("web"), taken=Taken(machines=["web"])) == {"web": "VMAlreadyExists"}
+
+
+def test_disks_whose_names_are_taken():
+    taken = Taken(disks={"web-disk0": "there is one already: delete it"})
+    found = choose(made.plan("web", "db"), [made.machine("web"), made.machine("db", "vm-2")], taken)
+    assert found["web"] == Refusal("VolumeAlreadyExists", "there is one already: delete it")
+    assert isinstance(found["db"], Choice)
 
 
 def test_networks_are_mapped():
@@ -72,9 +80,9 @@ def test_networks_are_mapped():
 
 
 def test_a_refusal_says_what_to_do():
-    found = choose(made.plan("wbe"), [made.machine("web")], ())["wbe"]
+    found = choose(made.plan("wbe"), [made.machine("web")], NOTHING)["wbe"]
     assert found == Refusal("VMNotFound", "the source has no machine 'wbe'; it has web (vm-1)")
-    two = choose(made.plan("web"), [made.machine("web"), made.machine("web", "vm-2")], ())["web"]
+    two = choose(made.plan("web"), [made.machine("web"), made.machine("web", "vm-2")], NOTHING)["web"]
     assert isinstance(two, Refusal)
     assert "vm-1, vm-2" in two.message
 
