@@ -1,6 +1,7 @@
 """ImportPlan: machines of a source become VirtualMachines here: off, copied, converted, created; each on its own."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -12,7 +13,7 @@ from hostler.api.objects import PersistentVolumeClaim, Pod, RoleBinding, Service
 from hostler.runtime import conditions, names
 from hostler.runtime.conditions import Condition
 from hostler.runtime.errors import Terminal
-from hostler.runtime.plan import Controller, Create, Event, Failure, Plan
+from hostler.runtime.plan import Controller, Create, Delete, Event, Failure, Plan
 from hostler.runtime.protocol import Raw
 from hostler.runtime.store import Key, Store
 from v2v import importaccount, importdisks, importpod, machineimport
@@ -68,20 +69,30 @@ def concerns(changed: Resource, store: Store) -> Iterable[Key]:
 
 def plan(parent: ImportPlan, seen: Seen, now: datetime, settings: DiskSettings) -> Plan:
     """One step for each machine that is not at its end."""
-    if parent.metadata.deletion_timestamp or finished(parent):
+    if parent.metadata.deletion_timestamp:
         return Plan()
+    over = discarded(parent, seen)
+    if finished(parent):
+        return Plan(over)
     if problem := unready(parent, seen):
-        return waiting(parent, problem, now)
+        return replace(waiting(parent, problem, now), actions=over)
     known = {each.name: each for each in parent.status.vms} if parent.status else {}
     place = Place(parent, seen, now, settings)
     before = begin(parent, seen, known, now)
     steps = [machineimport.step(each, place) for each in before]
     return Plan(
-        (*seen.missing, *(action for each in steps for action in each.actions)),
+        (*seen.missing, *(action for each in steps for action in each.actions), *over),
         report(parent, [each.machine for each in steps], now),
         (*refusals(before, known), *(event for each in steps for event in each.events)),
         requeue_after=LOOK if any(each.machine.phase not in FINAL for each in steps) else None,
     )
+
+
+def discarded(parent: ImportPlan, seen: Seen) -> tuple[Delete, ...]:
+    """Pods whose word is in the status, or that nobody waits for: one might switch off a machine, or hold a claim."""
+    known = parent.status.vms if parent.status else ()
+    over = {name for each in known for name in machineimport.pods_left(each, parent)}
+    return tuple(Delete(pod) for name, pod in seen.pods.items() if name in over and not pod.metadata.deletion_timestamp)
 
 
 def unready(parent: ImportPlan, seen: Seen) -> Condition | None:

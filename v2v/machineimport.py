@@ -1,6 +1,6 @@
 """One machine of a plan, from step to step: switched off, disks copied, converted, created."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -21,6 +21,11 @@ CONVERSION = "conversion.import.hostler.io/"  # annotations of the plan: what vi
 POWERING_OFF = "PoweringOff"  # reason of the one event that goes with a create
 SHUTDOWN_SECONDS = 300
 LONGEST = 200
+# the phases in which a machine has need of a pod, or may have yet
+WANTED: Mapping[importpod.Work, tuple[str, ...]] = {
+    "off": ("Pending", "PoweringOff"),
+    "convert": ("Pending", "PoweringOff", "Copying", "Converting"),
+}
 
 
 @dataclass(frozen=True)
@@ -207,6 +212,13 @@ def creating(machine: MachineImport, place: Place) -> Step:
 
 def owner(volume: DataVolume) -> str:
     return next((each.uid for each in volume.metadata.owner_references), "")
+
+
+def pods_left(machine: MachineImport, plan: ImportPlan) -> Iterator[str]:
+    """The names of the pods of the steps that are behind it."""
+    for work, until in WANTED.items():
+        if machine.phase not in until:
+            yield importpod.name(plan, str(machine.target_name), work)
 
 
 def refused(machine: MachineImport, plan: ImportPlan, name: str, message: str) -> MachineImport:

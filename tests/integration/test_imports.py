@@ -179,7 +179,12 @@ async def test_a_plan_to_its_end(api, namespace, kubelet, tmp_path):
     owners = (await api.get(DataVolume, namespace, "web-1-disk0"))["metadata"]["ownerReferences"]
     assert [each["kind"] for each in owners] == ["VirtualMachine"]
     assert [job.work for job in kubelet.jobs] == ["look", "off", "convert"]
+    await until("its pods are gone", lambda: none(api, Pod, namespace))
     assert "password" not in json.dumps([job.text() for job in kubelet.jobs])
+
+
+async def none(api: Api, kind: Any, namespace: str) -> bool:
+    return not (await api.list(kind, namespace))[0]
 
 
 async def one(api: Api, kind: Any, namespace: str) -> Any:

@@ -285,3 +285,53 @@ async def test_one_that_is_refused_does_not_keep_the_others():
     assert "exceeded quota" in (last.vms[0].message or "")
     assert last.vms[1].message is None
     assert (last.phase, last.failed) == ("Running", 1)
+
+
+def pods(found: World) -> list[str]:
+    return [each.metadata.name for each in found.all(Pod)]
+
+
+def test_pods_go_with_their_step():
+    """A finished pod holds the claims that it mounts: nobody could delete the machine and its disks."""
+    found = world(made.source(made.machine(), made.machine("db", "vm-2")), made.plan("web", "db"))
+    found.settle()
+    assert pods(found) == [pod("db", "off"), pod("web", "off")]
+    ends(found, pod("web", "off"), OFF)
+    assert pods(found) == [pod("db", "off")]
+    disk(found, "web-disk0")
+    assert pods(found) == [pod("db", "off"), pod("web", "convert")]
+    ends(found, pod("web", "convert"), CONVERTED)
+    assert pods(found) == [pod("db", "off")]
+    ends(found, pod("db", "off"), Verdict(False, "no", "LoginRefused"))
+    assert (phases(found), pods(found)) == ([("web", "Succeeded"), ("db", "Failed")], [])
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_pod_that_is_given_up_switches_nothing_off_later(gone):
+    """It would be started again and again, until the source of an import that ended long ago is back."""
+    found = world(made.source(made.machine(), made.machine("db", "vm-2")), made.plan("web", "db"))
+    found.settle()
+    container = {"name": "worker", "restartCount": verdict.RESTARTS + 1}
+    status = {"phase": "Running", "containerStatuses": [container]}
+    found.change(found.get(Pod, pod("web", "off")), {"status": status})
+    found.visit(found.controllers[0], plan(found))
+    assert (phases(found)[0], len(pods(found))) == (("web", "Failed"), 2), "first its word is written down"
+    if gone:
+        found.delete(made.source())
+    found.settle()
+    assert pods(found) == [pod("db", "off")]
+
+
+@pytest.mark.parametrize("work", ["off", "convert"])
+def test_a_word_is_written_before_its_pod_goes(work):
+    found = world(made.source(made.machine()), made.plan("web"))
+    found.settle()
+    if work == "convert":
+        ends(found, pod("web", "off"), OFF)
+        disk(found, "web-disk0")
+    said = {"terminated": {"exitCode": 0, "message": verdict.text(CONVERTED)}}
+    status = {"phase": "Succeeded", "containerStatuses": [{"name": "worker", "state": said}]}
+    found.change(found.get(Pod, pod("web", work)), {"status": status})
+    found.visit(found.controllers[0], plan(found))
+    assert pods(found) == [pod("web", work)]
+    assert CONVERTED.message in str(plan(found).status)
