@@ -34,7 +34,7 @@ def pod(said: Verdict, looked: str = WANTED) -> Pod:
 @pytest.mark.parametrize(
     ("given", "actions", "status", "later"),
     [
-        pytest.param(source(), ["+import-vc-look-m68bk"], None, None, id="the first look"),
+        pytest.param(source(), ["+import-vc-look-qzn7k"], None, None, id="the first look"),
         pytest.param(source(None, seen=WANTED, looked=ago(99999)), [], None, None, id="once is enough"),
         pytest.param(source(seen=WANTED, looked=ago(600), refreshed=ago(600)), [], None, 3000, id="not yet"),
         pytest.param(source(seen=WANTED, looked=ago(3600)), [], {"seen": ""}, None, id="again"),
@@ -43,7 +43,7 @@ def pod(said: Verdict, looked: str = WANTED) -> Pod:
         ),
         pytest.param(source(seen=WANTED, looked=ago(600)), [], None, 3000, id="so was a first one that failed"),
         pytest.param(
-            source(seen="uid-vc/0/", looked=ago(5)), ["+import-vc-look-m68bk"], None, None, id="changed: at once"
+            source(seen="uid-vc/0/", looked=ago(5)), ["+import-vc-look-qzn7k"], None, None, id="changed: at once"
         ),
     ],
 )  # fmt: skip
