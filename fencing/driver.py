@@ -141,6 +141,7 @@ class Conversation:
         self._attempts: list[Raw] = dump(op.status).get("attempts", [])
         self._instances: list[Raw] = dump(op.status).get("instances", [])
         self._pods = (op.status.pods if op.status else None) or 0
+        self._witnessed: tuple[Any, ...] = ()  # what people had done when it was last looked
 
     async def answer(self, command: Command) -> Reply:
         match command:
@@ -191,7 +192,7 @@ class Conversation:
         await self._pass(look)
         eyes, name = self._all.eyes, self.op.spec.node_name
         reach = await eyes.reach(name) if look.knock else Reach.UNKNOWN
-        now = time.monotonic()
+        now, self._witnessed = time.monotonic(), self._helped()
         newest = self._all.store.get(FenceOperation, ("", self.op.metadata.name))
         if newest is None:
             raise NotFound(404, "NotFound", "the operation was deleted")
@@ -210,11 +211,11 @@ class Conversation:
 
     async def _pass(self, look: Look) -> None:
         """The time of a look; one that is not patient ends when somebody has done something about the node."""
-        end, before = time.monotonic() + look.seconds, self._helped()
+        end = time.monotonic() + look.seconds
         while (left := end - time.monotonic()) > 0:
-            await asyncio.sleep(left if look.patient else min(left, SLICE))
-            if not look.patient and self._helped() != before:
+            if not look.patient and self._helped() != self._witnessed:
                 return
+            await asyncio.sleep(left if look.patient else min(left, SLICE))
 
     def _helped(self) -> tuple[Any, ...]:
         """What people, and the node itself, can change."""

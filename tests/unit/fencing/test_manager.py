@@ -39,10 +39,13 @@ class Bmc:
         self.orders = []
         self.off = False
         self.broken = ""
+        self.meanwhile = None  # awaited while it works on an `off`
 
     async def __call__(self, order):
         self.orders.append(order.action)
         await asyncio.sleep(0.02)
+        if self.meanwhile and order.action == "off":
+            await self.meanwhile()
         if self.broken:
             return Result(1, self.broken, 0.02, "AuthenticationFailed")
         if order.action in ("on", "off"):
@@ -299,6 +302,22 @@ async def test_a_word_is_heard_at_once_and_cut_to_what_can_be_kept(world):
         await world.kube.patch(FenceOperation, None, name, {"spec": {"acknowledgement": said}})
         await world.until("Recovered")
     assert len(world.operation["status"]["proof"]["message"]) == 1024
+
+
+async def test_a_word_that_is_said_while_a_device_is_asked(world):
+    """The pause afterwards is not waited for: nobody has looked since."""
+    world.bmc.broken = "no"
+
+    async def say():
+        world.bmc.meanwhile = None
+        said = {"by": "ada", "message": "I pulled the plug"}
+        name = world.operation["metadata"]["name"]
+        await world.kube.patch(FenceOperation, None, name, {"spec": {"acknowledgement": said}})
+
+    world.bmc.meanwhile = say
+    async with world.manager(pace=replace(FAST, again=(3600,))):
+        await world.until("Recovered")
+    assert world.operation["status"]["proof"]["kind"] == "Acknowledged"
 
 
 async def test_enforced_after_it_was_observed(world):
