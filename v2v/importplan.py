@@ -16,7 +16,7 @@ from hostler.runtime.errors import Terminal
 from hostler.runtime.plan import Controller, Create, Delete, Event, Failure, Plan
 from hostler.runtime.protocol import Raw
 from hostler.runtime.store import Key, Store
-from v2v import importaccount, importdisks, importpod, machineimport
+from v2v import importaccount, importdisks, importpod, importsource, machineimport
 from v2v.choice import Choice, Refusal, Taken, choose
 from v2v.choice import label as called
 from v2v.machineimport import Place, Seen
@@ -111,6 +111,9 @@ def unready(parent: ImportPlan, seen: Seen) -> Condition | None:
     if ready is None or ready.status != "True" or said is None or said.refreshed is None:
         why = f": {ready.reason}: {ready.message}" if ready and ready.status != "True" else " yet"
         return Condition(False, "SourceNotReady", f"ImportSource {name!r} is not ready{why}")
+    if said.seen != importsource.request(seen.source):
+        text = f"ImportSource {name!r} was changed since its machines were listed: they are looked at again"
+        return Condition(False, "SourceNotReady", text)
     return None
 
 

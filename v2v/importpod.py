@@ -12,7 +12,7 @@ from hostler.api.objects import Pod, RoleBinding, ServiceAccount
 from hostler.runtime import names
 from hostler.runtime.plan import owner_reference
 from hostler.runtime.protocol import Raw
-from v2v import importaccount, worker_pod
+from v2v import importaccount, mapping, worker_pod
 from v2v.settings import DiskSettings
 from v2v.verdict import CONTAINER
 
@@ -44,7 +44,7 @@ class Job(Model):
     ova: bool = False
     credentials: bool = False
     thumbprint: str = ""
-    machine: str = ""  # off: the source's id; convert: the name here
+    machine: str = ""  # off: the source's UUID; convert: the name here
     patience: int = 0
     disks: tuple[str, ...] = ()  # paths
     memory_mib: int = 512
@@ -70,7 +70,7 @@ def look(source: ImportSource, settings: DiskSettings) -> Raw:
 def power(plan: ImportPlan, source: ImportSource, machine: MachineImport, patience: int, settings: DiskSettings) -> Raw:
     """Switches one machine off."""
     assert machine.source is not None  # set when it began
-    job = Job(work="off", machine=machine.source.id, patience=patience, **about(plan))
+    job = Job(work="off", machine=mapping.identity(machine.source), patience=patience, **about(plan))
     return manifest(name(plan, str(machine.target_name), "off"), plan, connected(source, job), source, settings)
 
 

@@ -35,7 +35,7 @@ def origin(source: ImportSource, machine: SourceMachine, disk: SourceDisk) -> Ra
     if vsphere := source.spec.vsphere:
         found = {
             "url": vsphere.url,
-            "uuid": machine.instance_uuid or machine.uuid,
+            "uuid": identity(machine),
             "backingFile": disk.file,
             "secretRef": vsphere.secret_ref.name,
         }
@@ -44,6 +44,11 @@ def origin(source: ImportSource, machine: SourceMachine, disk: SourceDisk) -> Ra
     assert ova is not None  # CEL: exactly one
     plain: Raw = {"url": f"{ova.url}#{disk.file}"}
     return {"http": plain | ({"secretRef": ova.secret_ref.name} if ova.secret_ref else {})}
+
+
+def identity(machine: SourceMachine) -> str:
+    """Which machine it is: unlike its id, that is no other one's if the source becomes another vCenter."""
+    return machine.instance_uuid or machine.uuid
 
 
 def virtual_machine(machine: SourceMachine, target: str, maps: ImportMaps, *, start: bool) -> Raw:

@@ -81,9 +81,12 @@ def reading(url: str, credentials: tuple[str, str], thumbprint: str) -> Iterator
 
 
 def switch_off(job: Job, credentials: tuple[str, str]) -> str:
-    """How the machine came to be off."""
+    """How the machine came to be off; one that could not be copied afterwards stays on."""
     with session(Login(job.url, *credentials, job.thumbprint)) as opened:
-        outcome = driver.drive(opened, job.machine, off(job.patience))
+        machine = inventory.look(opened, job.machine)
+        if machine.concerns:  # since the inventory was listed
+            raise Terminal("NotImportable", "; ".join(machine.concerns))
+        outcome = driver.drive(opened, machine.id, off(job.patience))
     if outcome == SUSPENDED:
         text = "it is suspended: part of its state is in memory; resume it and shut it down in vSphere"
         raise Terminal("Suspended", text)

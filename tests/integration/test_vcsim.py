@@ -59,6 +59,7 @@ def test_inventory_and_power(vcsim):
         assert first.disks[0].file.startswith("[LocalDS_0]")
         assert re.fullmatch("([0-9a-f]{2}:){5}[0-9a-f]{2}", first.nics[0].mac)
         assert inventory.find(opened, first.uuid or first.instance_uuid) == first.id
+        assert inventory.look(opened, first.uuid or first.instance_uuid) == first
         assert inventory.datacenter(opened, first.id) == "DC0"
         assert driver.drive(opened, first.id, off(60.0), pause=lambda _: time.sleep(0.2)) == "shut down"
         assert driver.drive(opened, first.id, off(10.0)) == "was off"

@@ -11,9 +11,11 @@ from hostler.runtime.disk_report import Report
 from hostler.runtime.errors import Retry, Terminal
 from tests.integration.vcenter import MIB, content, machine, put, uuid, vcenter
 from v2v import vmware
+from v2v.importpod import Job as ImportJob
 from v2v.job import Job, VSphere
-from v2v.simulator.machines import Disk, Nic
+from v2v.simulator.machines import Disk, Inventory, Nic
 from v2v.simulator.server import Faults
+from v2v.sources_vmware import switch_off
 from v2v.vsphere import driver, inventory
 from v2v.vsphere.power import off
 from v2v.vsphere.session import Login, session
@@ -203,14 +205,101 @@ def count_bytes(there):
     ("more", "reason"),
     [
         pytest.param({"uuid": uuid(9)}, "VMNotFound", id="no such machine"),
-        pytest.param({"file": "[datastore1] m1/other.vmdk"}, "SourceRefused", id="no such file"),
-        pytest.param({"file": "disk.vmdk"}, "DiskNameInvalid", id="no file name"),
+        pytest.param({"file": "[datastore1] m1/other.vmdk"}, "DiskChanged", id="no such disk"),
+        pytest.param({"file": "[datastore1] m1/gone.vmdk"}, "SourceRefused", id="no such file"),
     ],
 )
 def test_disks_that_are_not_there(tmp_path, credentials, monkeypatch, more, reason):
     put(tmp_path, "m1/m1-flat.vmdk", content(MIB))
-    with vcenter(tmp_path, machine(1, power="poweredOff")) as there, pytest.raises(Terminal) as said:
+    disks = (Disk(file="m1/m1-flat.vmdk"), Disk(file="m1/gone-flat.vmdk"))
+    with vcenter(tmp_path, machine(1, power="poweredOff", disks=disks)) as there, pytest.raises(Terminal) as said:
         flat(there, tmp_path / "volume", monkeypatch, **more).make()
+    assert said.value.reason == reason
+
+
+def becomes(there, **changed):
+    """Somebody changes the machine in vSphere."""
+    there.world.inventory = Inventory(machines=(machine(1, **changed),))
+    there.world.power["vm-1"] = changed.get("power", "poweredOff")
+
+
+CHANGES = [
+    pytest.param({"snapshot": True}, Terminal, "it has snapshots", id="snapshot"),
+    pytest.param({"disks": (Disk(file="m1/m1-000001.vmdk"),)}, Terminal, "has no disk", id="another file"),
+    pytest.param({"power": "poweredOn"}, Interrupted, "m1 is poweredOn", id="on"),
+    pytest.param({"power": "suspended"}, Interrupted, "m1 is suspended", id="suspended"),
+]
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize(("changed", "error", "says"), CHANGES)
+def test_a_disk_that_is_not_all_of_its_machines_data(tmp_path, monkeypatch, changed, error, says):
+    """The inventory may be old: a copy would be, too."""
+    put(tmp_path, "m1/m1-flat.vmdk", content(SIZE))
+    with vcenter(tmp_path, machine(1, power="poweredOff")) as there:
+        becomes(there, **changed)
+        with pytest.raises(error, match=says):
+            flat(there, tmp_path / "volume", monkeypatch).make()
+    assert not (tmp_path / "volume" / "disk.img").exists()
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize(("changed", "error", "says"), CHANGES)
+def test_a_machine_that_changes_while_its_disk_is_copied(tmp_path, monkeypatch, changed, error, says):
+    put(tmp_path, "m1/m1-flat.vmdk", content(SIZE))
+    with vcenter(tmp_path, machine(1, power="poweredOff")) as there:
+        work = flat(there, tmp_path / "volume", monkeypatch)
+        source = work._source()
+        last = source.chunks
+
+        def chunks(mark=None):
+            yield from last(mark)
+            becomes(there, **changed)
+
+        source.chunks = chunks
+        monkeypatch.setattr(vmware, "web_source", lambda *_: source)
+        monkeypatch.setattr("v2v.importing.SYNC_BYTES", 4 * MIB)
+        with pytest.raises(error, match=says):
+            work.make()
+    if error is Interrupted:
+        assert (work.report().raw, work.report().offset) == (False, 0), "another try begins at the first byte"
+
+
+def test_a_file_that_is_not_as_long_as_its_disk(tmp_path, credentials, monkeypatch):
+    put(tmp_path, "m1/m1-flat.vmdk", content(SIZE))
+    with vcenter(tmp_path, machine(1, power="poweredOff")) as there:
+        monkeypatch.setattr(there.world, "size", lambda _: SIZE - 512)
+        with pytest.raises(Terminal) as said:
+            flat(there, tmp_path / "volume", monkeypatch).make()
+    assert said.value.reason == "DiskChanged"
+    assert f"has {SIZE} bytes, and the disk {SIZE - 512}" in said.value.message
+
+
+OFF = ImportJob(work="off", namespace="n", name="move", uid="u", machine=uuid(1), patience=5)
+
+
+def test_the_very_machine_is_switched_off(tmp_path):
+    """Its id may be another machine's by now, in another vCenter at least."""
+    with vcenter(tmp_path, machine(7, id="vm-1"), machine(1, id="vm-9")) as there:
+        job = OFF.model_copy(update={"url": there.url, "thumbprint": there.thumbprint})
+        assert switch_off(job, (there.world.user, there.world.password)) == "shut down"
+        assert (there.world.power_state("vm-1"), there.world.power_state("vm-9")) == ("poweredOn", "poweredOff")
+
+
+@pytest.mark.parametrize(
+    ("there_is", "wanted", "reason"),
+    [
+        pytest.param({"uuid": uuid(7)}, uuid(1), "VMNotFound", id="another machine with its id"),
+        pytest.param({"uuid": ""}, "", "VMNotFound", id="nobody has no UUID"),
+        pytest.param({"snapshot": True}, uuid(1), "NotImportable", id="a snapshot since"),
+    ],
+)
+def test_who_stays_on(tmp_path, there_is, wanted, reason):
+    with vcenter(tmp_path, machine(1, **there_is)) as there:
+        job = OFF.model_copy(update={"url": there.url, "thumbprint": there.thumbprint, "machine": wanted})
+        with pytest.raises(Terminal) as said:
+            switch_off(job, (there.world.user, there.world.password))
+        assert there.world.power_state("vm-1") == "poweredOn"
     assert said.value.reason == reason
 
 

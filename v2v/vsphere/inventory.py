@@ -7,7 +7,7 @@ from typing import Any
 from pyVmomi import vim, vmodl
 
 from hostler.api.imports import SourceDisk, SourceMachine, SourceNic
-from hostler.runtime.errors import Terminal
+from hostler.runtime.errors import Retry, Terminal
 from v2v.vsphere.session import Session
 
 PATHS = (
@@ -25,6 +25,9 @@ PATHS = (
     "guest.hostName",
     "snapshot",
 )
+UNREADABLE = "its configuration cannot be read: the host may be disconnected"
+SNAPSHOTS = "it has snapshots: delete them in vSphere first, so that all its data is in its base disks"
+AGAIN = 15.0  # seconds until a machine that cannot be read is looked at again
 MOST = 1000  # machines that are told; a status must stay below etcd's 1.5 MB
 DATASTORE = re.compile(r"\[(.+?)\] (.+)")
 TEXT = 253  # characters of any text that we keep
@@ -55,8 +58,23 @@ def listed(session: Session, paths: Iterable[str]) -> list[tuple[str, dict[str, 
         view.DestroyView()
 
 
+def look(session: Session, uuid: str) -> SourceMachine:
+    """The one machine with a UUID, as it is now; Retry if its configuration cannot be read."""
+    content, known = session.content, session.machine(find(session, uuid))
+    spec = Collector.FilterSpec(
+        objectSet=[Collector.ObjectSpec(obj=known, skip=False)],
+        propSet=[Collector.PropertySpec(type=vim.VirtualMachine, pathSet=list(PATHS))],
+    )
+    (found,) = (machine(*each) for each in pages(content.propertyCollector, spec))
+    if UNREADABLE in found.concerns:
+        raise Retry(AGAIN, f"{found.name}: {UNREADABLE}")
+    return found
+
+
 def find(session: Session, uuid: str) -> str:
     """The id of the machine with this instance UUID, or else BIOS UUID; Terminal if there is not exactly one."""
+    if not uuid:
+        raise Terminal("VMNotFound", "the machine has no UUID, by which it could be found")
     paths = ["config.instanceUuid", "config.uuid"]
     known = list(listed(session, paths))
     for path in paths:
@@ -101,9 +119,9 @@ def machine(identity: str, values: dict[str, Any]) -> SourceMachine:
 def concerns(values: dict[str, Any], devices: list[Any]) -> Iterator[str]:
     """Why this machine cannot be imported as it is."""
     if "config.hardware.numCPU" not in values:
-        yield "its configuration cannot be read: the host may be disconnected"
+        yield UNREADABLE
     if values.get("snapshot") is not None:
-        yield "it has snapshots: delete them in vSphere first, so that all its data is in its base disks"
+        yield SNAPSHOTS
     if any(isinstance(each, vim.vm.device.VirtualTPM) for each in devices):
         yield "it has a virtual TPM, whose secrets cannot leave vSphere"
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from hostler.api.imports import ImportPlan, ImportSource, SourceDisk, SourceMachine, SourceNic
 from tests.unit import make
+from v2v import importsource
 
 GIB = 2**30
 
@@ -21,7 +22,7 @@ def machine(name: str = "web", identity: str = "vm-1", **more: Any) -> SourceMac
     return SourceMachine(id=identity, name=name, **(given | more))
 
 
-def source(*machines: SourceMachine, ready: bool = True, ova: bool = False) -> ImportSource:
+def source(*machines: SourceMachine, ready: bool = True, ova: bool = False, **meta: Any) -> ImportSource:
     where = {"ova": {"url": "https://web/x.ova"}}
     if not ova:
         where = {"vsphere": {"url": "https://vc/sdk", "secretRef": {"name": "vc"}, "thumbprint": "AB" * 32}}
@@ -30,7 +31,8 @@ def source(*machines: SourceMachine, ready: bool = True, ova: bool = False) -> I
         "conditions": make.conditions(Ready=ready),
         "machines": [each.model_dump(by_alias=True) for each in machines],
     }
-    return ImportSource.model_validate({"metadata": make.meta("vc"), "spec": where, "status": status})
+    found = ImportSource.model_validate({"metadata": make.meta("vc", **meta), "spec": where, "status": status})
+    return found.model_copy(update={"status": found.status.model_copy(update={"seen": importsource.request(found)})})
 
 
 def plan(*vms: dict[str, str] | str, **spec: Any) -> ImportPlan:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hostler.api.cdi import DataVolume
-from hostler.api.imports import ImportPlan
+from hostler.api.imports import ImportPlan, ImportSource
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.objects import Pod, RoleBinding, ServiceAccount
 from hostler.runtime.apply import Applier
@@ -18,7 +18,7 @@ from tests.unit import make
 from tests.unit.hostler.runtime.fake_kube import FakeKube
 from tests.unit.v2v import made
 from tests.unit.world import World
-from v2v import importplan, importpod, verdict
+from v2v import importplan, importpod, importsource, verdict
 from v2v.settings import DiskSettings
 from v2v.verdict import Verdict
 
@@ -143,6 +143,44 @@ def test_a_source_that_becomes_ready_lets_it_begin():
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"generation": 2}, id="another address, perhaps"),
+        pytest.param({"annotations": {importsource.REFRESH: "1"}}, id="another look is asked for"),
+    ],
+)
+def test_machines_are_those_of_the_source_as_it_is_now(change):
+    """Another vCenter may be behind its new address, with another machine of the same id."""
+    source = made.source(made.machine())
+    found = world(source, made.plan("web"))
+    found.change(source, {"metadata": change})
+    found.settle()
+    status = plan(found).status
+    assert status is not None
+    assert [each.reason for each in status.conditions] == ["SourceNotReady"]
+    assert "looked at again" in (status.conditions[0].message or "")
+    looked = importsource.request(found.get(ImportSource, "vc"))
+    found.change(source, {"status": {"seen": looked}})
+    found.settle()
+    assert phases(found) == [("web", "PoweringOff")]
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        pytest.param({"instance_uuid": "50-aa"}, "50-aa", id="unique within a vCenter"),
+        pytest.param({}, made.machine().uuid, id="on a host of its own"),
+    ],
+)
+def test_who_is_switched_off(more, expected):
+    found = world(made.source(made.machine(**more)), made.plan("web"))
+    found.settle()
+    raw = next(raw for (kind, _), raw in found.objects.items() if kind is Pod)
+    environment = {each["name"]: each["value"] for each in raw["spec"]["containers"][0]["env"]}
+    assert importpod.Job.model_validate_json(environment[importpod.ENV]).machine == expected
+
+
+@pytest.mark.parametrize(
     ("at", "reason"),
     [
         pytest.param("off", "LoginRefused", id="the source refuses"),
@@ -254,10 +292,11 @@ async def test_one_that_is_refused_does_not_keep_the_others():
     kube, store = FakeKube(), Store()
     recorder = Recorder(kube, "test", "test-0")
     names = ("web", "db", "nobody")
-    for each in (made.source(made.machine(), made.machine("db", "vm-2")), made.plan(*names)):
-        body = each.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        body["metadata"].pop("resourceVersion")
-        store.observe(type(each), await kube.create(type(each), make.NS, body))
+    source = made.source(made.machine(), made.machine("db", "vm-2"))
+    store.observe(ImportSource, source.model_dump(mode="json", by_alias=True, exclude_unset=True))
+    body = made.plan(*names).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    body["metadata"].pop("resourceVersion")
+    store.observe(ImportPlan, await kube.create(ImportPlan, make.NS, body))
 
     def policy(verb: str, kind: Any, name: str) -> None:
         if verb == "POST" and kind is Pod and name.startswith("import-web-off"):
