@@ -84,6 +84,14 @@ def test_nothing_is_switched_off_for_a_disk_that_is_not_made(there, says):
     assert len(found.all(Pod)) == 1
 
 
+def test_one_that_waits_for_its_turn_is_refused_at_once():
+    names = ["a", "b", "c", "d", "web"]
+    machines = [made.machine(name, f"vm-{name}") for name in names]
+    found = world(made.source(*machines), made.plan(*names), volume())
+    found.settle()
+    assert [phase for _, phase in phases(found)] == [*["PoweringOff"] * 4, "Failed"]
+
+
 def test_a_volume_that_comes_while_the_machine_is_switched_off():
     found = begun()
     found.add(volume())
