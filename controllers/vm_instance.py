@@ -11,6 +11,7 @@ from controllers.resources import vcpus
 from hostler.api import launcher, quantity
 from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
+from hostler.api.limits import MOST_CPUS
 from hostler.runtime import conditions
 from hostler.runtime.errors import Terminal
 from hostler.runtime.plan import owner_reference
@@ -19,7 +20,6 @@ from hostler.runtime.protocol import Raw
 GENERATION = "kubevirt.io/vm-generation"  # annotation: the VM's generation that the instance was made from
 TEMPLATE = "hostler.io/vm-template"  # annotation: digest of what of the template cannot change under a guest
 RATIO = 4  # how far a guest may grow where nothing is said
-MOST_CPUS = 512
 SMALL = 1 << 30  # bytes: a guest with less memory than this gets no room for more unless it asks
 STEP = 2 << 20  # bytes: memory grows in such steps
 LOCAL = 0x02  # first byte of a MAC address that nobody bought
