@@ -34,7 +34,8 @@ chmod 700 "$folder/script"
 modprobe virtio_console 2>/dev/null
 HOSTLER_RESULT=$(port {result})
 export HOSTLER_RESULT
-console=/dev/ttyS0
+console=/dev/ttyS0  # a getty that comes hangs it up for all that have it open, but not for who has it as /dev/console
+case $(cat /sys/class/tty/console/active 2>/dev/null) in *ttyS0) console=/dev/console ;; esac
 [ -c $console ] && [ -w $console ] || console=/dev/console
 cd /
 set -- "$folder/script"

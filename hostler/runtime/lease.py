@@ -46,30 +46,34 @@ class Election:
         self._clock = clock
         self._seen = ("", 0.0)  # the last resourceVersion of another's lease, and when we first saw it
         self._version = ""  # of our own
+        self._renewed = 0.0  # when we began the last write of ours that succeeded: nobody may take over before
 
     async def acquire(self) -> None:
         """Return once we lead; however long that takes."""
         log.info("waiting to lead", extra={"lease": "/".join(self._place), "identity": self._identity})
-        while not await self._try():  # noqa: ASYNC110
+        while not (await self._try() and self._left() > self._deadline / 2):  # noqa: ASYNC110
             await asyncio.sleep(self._period)
         metrics.LEADER.set(1)
         log.info("leading", extra={"lease": "/".join(self._place), "identity": self._identity})
 
     async def keep(self) -> None:
         """Renew until cancelled; raises LeaseLost before anybody else may take over."""
-        renewed = self._clock()
+        why = "this process stood still"
         while True:
-            await asyncio.sleep(self._period)
+            await asyncio.sleep(max(0.0, min(self._period, self._left())))
+            if (left := self._left()) <= 0:
+                raise LeaseLost(f"not renewed for {self._deadline:.0f} s: {why}")
             try:
-                async with asyncio.timeout(self._period * 2):
-                    at = self._clock()
+                async with asyncio.timeout(min(self._period * 2, left)):
                     if not await self._renew():
                         raise LeaseLost("another process holds the lease")
-                    renewed = at
             except (ApiError, TimeoutError) as error:
-                log.warning("lease not renewed", extra={"error": repr(error)})
-                if self._clock() - renewed > self._deadline:
-                    raise LeaseLost(f"not renewed for {self._deadline:.0f} s: {error!r}") from error
+                why = repr(error)
+                log.warning("lease not renewed", extra={"error": why})
+
+    def _left(self) -> float:
+        """Seconds for which we may lead without another write."""
+        return self._renewed + self._deadline - self._clock()
 
     async def release(self) -> None:
         """Let the next one lead at once; best effort."""
@@ -99,11 +103,13 @@ class Election:
     async def _create(self) -> bool:
         namespace, name = self._place
         body = {"metadata": {"name": name, "namespace": namespace}, "spec": self._spec() | {"acquireTime": _now()}}
+        at = self._clock()
         try:
             self._version = (await self._kube.create(Lease, namespace, body))["metadata"]["resourceVersion"]
         except ApiError as error:
             log.info("cannot create the lease", extra={"error": str(error)})
             return False
+        self._renewed = at
         return True
 
     async def _take(self, version: str, spec: Raw) -> bool:
@@ -119,16 +125,20 @@ class Election:
         try:
             await self._patch(self._version, self._spec())
         except (Conflict, NotFound):
-            # our own renewal whose answer was lost also ends here
+            # our own renewal whose answer was lost also ends here: nobody knows when it was written, so once more
             lease = Lease.model_validate(await self._kube.get(Lease, *self._place))
             ours = lease.spec.holder_identity == self._identity
             self._version = lease.metadata.resource_version if ours else ""  # never release what another holds
+            if ours:
+                await self._patch(self._version, self._spec())
             return ours
         return True
 
     async def _patch(self, version: str, spec: Raw) -> None:
         patch = {"metadata": {"resourceVersion": version}, "spec": spec}
+        at = self._clock()
         answer = await self._kube.patch(Lease, *self._place, patch)
+        self._renewed = at
         self._version = answer["metadata"]["resourceVersion"]
 
     def _spec(self) -> Raw:

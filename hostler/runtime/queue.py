@@ -26,6 +26,7 @@ class WorkQueue(Generic[K]):
         self._busy: dict[K, bool] = {}  # being visited -> added meanwhile
         self._later: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
+        self._dropped: set[K] = set()  # by the visit that is not over yet
         self._rested: dict[K, float] = {}  # when it may be visited again; only with a pace
 
     def __len__(self) -> int:
@@ -71,8 +72,9 @@ class WorkQueue(Generic[K]):
     def done(self, key: K, cost: float = 0.0) -> None:
         """The visit is over; it kept the processor busy for `cost` seconds."""
         again = self._busy.pop(key)
-        if self._pace:
+        if self._pace and key not in self._dropped:
             self._rested[key] = asyncio.get_running_loop().time() + max(self._pace, cost / SHARE)
+        self._dropped.discard(key)
         if again:
             self.add(key)
 
@@ -80,6 +82,8 @@ class WorkQueue(Generic[K]):
         """The object is gone: keep nothing of it."""
         self._failures.pop(key, None)
         self._rested.pop(key, None)
+        if key in self._busy:  # by the visit that found it gone
+            self._dropped.add(key)
         if timer := self._later.pop(key, None):
             timer.cancel()
 

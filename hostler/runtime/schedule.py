@@ -41,7 +41,8 @@ class Schedule:
 
     def last(self, now: datetime) -> datetime | None:
         """The latest time that is not after `now`; None if it was never due, as on 30 February."""
-        before = self.local(now).replace(microsecond=0) + SECOND
+        # reckoned in UTC: in a zone's repeated hour a sum would be of the first of the two
+        before = self.local(now.astimezone(UTC).replace(microsecond=0) + SECOND)
         return next(self._times(before, reverse=True), None)
 
     def next(self, after: datetime) -> datetime | None:

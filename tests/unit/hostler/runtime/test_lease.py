@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hostler.api.objects import Lease
-from hostler.runtime.errors import Unavailable
+from hostler.runtime.errors import Conflict, Unavailable
 from hostler.runtime.lease import Election, LeaseLost
 from tests.unit.hostler.runtime.fake_kube import FakeKube, refusing
 
@@ -129,3 +129,54 @@ async def test_an_unreachable_server_is_waited_for(kube: FakeKube) -> None:
     assert not await leads(election)
     kube.refuse = lambda *_: None
     assert await leads(election, LONG)
+
+
+async def test_only_a_write_of_ours_counts(kube: FakeKube) -> None:
+    """After a lost answer the lease is as old as its last write, however often it is read."""
+    one = candidate(kube, "a", deadline=0.3)
+    await one.acquire()
+    at = one._renewed
+    one._version = "0"  # the server has written once more than we know
+
+    def refuse(verb: str, kind: object, _name: str) -> None:
+        if verb == "PATCH" and kind is Lease:
+            refused.append(verb)
+            raise Conflict(409, "Conflict", "the object has been modified")
+
+    refused: list[str] = []
+    kube.refuse = refuse
+    with pytest.raises(LeaseLost, match="not renewed"):
+        await one.keep()
+    assert one._renewed == at
+    assert len(refused) > 2, "it tried again"
+
+
+async def test_the_last_attempt_ends_in_time(kube: FakeKube, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a pause and two periods later, which here would be minutes."""
+    one = candidate(kube, "a", deadline=0.5, period=LONG * 2)
+    await one.acquire()
+    with pytest.raises(LeaseLost, match="stood still"):
+        await asyncio.wait_for(one.keep(), LONG)
+    other = candidate(kube, "b", deadline=0.5, period=0.01)
+    other._version, other._renewed, other._period = "1", other._clock(), 0.01
+
+    async def never(*_: Any, **__: Any) -> Any:
+        other._period = LONG * 2
+        await asyncio.sleep(LONG * 2)
+
+    monkeypatch.setattr(kube, "patch", never)
+    with pytest.raises(LeaseLost, match="TimeoutError"):
+        await asyncio.wait_for(other.keep(), LONG)
+
+
+async def test_an_answer_that_comes_too_late_is_no_lease(kube: FakeKube, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, create = candidate(kube, "a"), kube.create
+
+    async def late(*args: Any, **more: Any) -> Any:
+        answer = await create(*args, **more)
+        await asyncio.sleep(0.15)  # of the 0.2 s for which it might lead
+        return answer
+
+    monkeypatch.setattr(kube, "create", late)
+    await one.acquire()
+    assert [verb for verb, plural, _ in kube.calls if plural == "leases" and verb in ("POST", "PATCH")] != ["POST"]

@@ -122,3 +122,15 @@ async def test_dropped_is_forgotten(queue: WorkQueue[str]) -> None:
     queue.drop("a")
     assert await taken(queue, 0.9) == []
     assert queue.retry("a") <= FIRST * 1.25
+
+
+async def test_of_what_is_gone_nothing_is_kept() -> None:
+    """It is the visit itself that finds it gone."""
+    queue = WorkQueue[str]("test", pace=60.0)
+    for name in ("a", "b"):
+        queue.add(name)
+        key = await queue.get()
+        queue.drop(key)
+        queue.done(key)
+    assert not queue._rested
+    assert not queue._dropped

@@ -26,6 +26,8 @@ def at(text: str) -> datetime:
         # the hour that is skipped in spring: right after it; the one that comes twice in autumn: once
         ("30 2 * * *", "Europe/Berlin", "2026-03-28 12:00", "2026-03-28 01:30", "2026-03-29 01:00"),
         ("30 2 * * *", "Europe/Berlin", "2026-10-25 00:30", "2026-10-25 00:30", "2026-10-26 01:30"),
+        ("0 * * * *", "Europe/Berlin", "2026-10-25 01:30", "2026-10-25 01:00", "2026-10-25 02:00"),
+        ("*/10 * * * *", "America/New_York", "2026-11-01 06:25", "2026-11-01 06:20", "2026-11-01 06:30"),
     ],
 )
 def test_due(text: str, zone: str | None, now: str, last: str, upcoming: str) -> None:
