@@ -21,6 +21,9 @@ from hostler.runtime.protocol import Kube
 RENEW = 3600.0  # seconds between looks for a new certificate
 AGAIN = 1.0  # seconds until the Secret is looked for again while there is none
 
+# there is no Secret (yet), or it is not as the manager writes it: the manager mends that
+UNFIT = (ApiError, KeyError, ValueError, ssl.SSLError)
+
 log = logging.getLogger(__name__)
 
 
@@ -46,7 +49,7 @@ class Credentials:
         while True:
             try:
                 await self._look()
-            except ApiError as error:
+            except UNFIT as error:
                 if not told or not isinstance(error, NotFound):
                     log.info("waiting for a certificate", extra={"of": self.process, "error": str(error)})
                 told = True
@@ -60,8 +63,8 @@ class Credentials:
             await asyncio.sleep(RENEW)
             try:
                 await self._look()
-            except (ApiError, ssl.SSLError) as error:
-                log.warning("certificate not renewed", extra={"of": self.process, "error": str(error)})
+            except UNFIT as error:
+                log.warning("certificate not renewed", extra={"of": self.process, "error": repr(error)})
 
     async def _look(self) -> None:
         secret = await self._kube.get(Secret, self.namespace, names.tls_secret(self.process))
