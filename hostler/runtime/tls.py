@@ -69,7 +69,7 @@ class Credentials:
     async def _look(self) -> None:
         secret = await self._kube.get(Secret, self.namespace, names.tls_secret(self.process))
         data: dict[str, str] = secret.get("data") or {}
-        if data == self._seen:
+        if data and data == self._seen:
             return
         pems = {name: b64decode(data[name]) for name in ("tls.crt", "tls.key", "ca.crt")}
         for context in (self.server, self.client):
