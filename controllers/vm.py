@@ -245,12 +245,9 @@ def news(vm: VirtualMachine, vmi: VirtualMachineInstance | None) -> tuple[Event,
 
 def release(vm: VirtualMachine, vmi: VirtualMachineInstance) -> tuple[Action, ...]:
     """Let a deleted instance go, once its failure is counted, if it counts at all."""
-    if launcher.VM_FINALIZER not in vmi.metadata.finalizers:
-        return ()
     if vm_status.counts(vm) and vm_status.failed_early(vmi) and not vm_status.counted(vm, vmi):
         return ()
-    left = [each for each in vmi.metadata.finalizers if each != launcher.VM_FINALIZER]
-    return (Patch(vmi, {"metadata": {"finalizers": left}}, "release"),)
+    return let_go(vmi)
 
 
 def ending(vm: VirtualMachine, vmi: VirtualMachineInstance | None, now: datetime) -> Plan:

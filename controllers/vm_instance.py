@@ -192,8 +192,8 @@ def exchanged(vm: VirtualMachine, vmi: VirtualMachineInstance) -> set[str]:
     """Volumes that are of another claim by now: the guest gives the old disk back before it gets the new one."""
     spec, told = vm.spec.template.spec, vmi.status.volume_status if vmi.status else ()
     held = {each.name: each.persistent_volume_claim_info for each in told if each.hotplug_volume}
-    had = {each.name: claim_name(each) for each in vmi.spec.volumes if each.name in held}
-    had |= {name: info.claim_name for name, info in held.items() if info is not None and name not in had}
+    had = {name: info and info.claim_name for name, info in held.items()}
+    had |= {each.name: claim_name(each) for each in vmi.spec.volumes if each.name in held}
     wanted = {each.name: claim_name(each) for each in spec.volumes} if spec else {}
     return {name for name in held if name in wanted and wanted[name] != had.get(name)}
 

@@ -33,10 +33,13 @@ async def clear(
     for pod in dead:
         await _delete(kube, pod)
     held = sorted(f"{pod.metadata.namespace}/{pod.metadata.name}" for pod in dead if recovery.held(pod))
-    message = f"; held by their finalizers: {', '.join(held[:NAMED])}" if held else ""
-    return Cleared(
-        len(dead) - len(held), message + (f" and {len(held) - NAMED} more" if len(held) > NAMED else "")
-    ), instances
+    return Cleared(len(dead) - len(held), f"; held by their finalizers: {some(held)}" if held else ""), instances
+
+
+def some(names: list[str]) -> str:
+    """The first few, and how many more."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 async def _taint(kube: Kube, op: FenceOperation) -> None:

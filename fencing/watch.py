@@ -26,6 +26,11 @@ def policy(settings: FencingSettings) -> Policy:
     return Policy(settings.silent, settings.kubelet_silent, settings.most_at_once)
 
 
+def away(op: FenceOperation) -> bool:
+    """It has done all that it had to, and its node is not back."""
+    return op.phase == RECOVERED and op.status is not None and op.status.rejoined_at is None
+
+
 class Watch:
     """Looks every second."""
 
@@ -55,7 +60,7 @@ class Watch:
             if verdict.state is State.LOST and verdict.node not in busy:
                 await self._begin(verdict)
         for op in operations:
-            if op.phase == RECOVERED and op.status and op.status.rejoined_at is None:
+            if away(op):
                 await self._rejoin(op)
         for node in tuple(self._driver.store.all(Node)):
             await self._remember(node)
@@ -63,7 +68,7 @@ class Watch:
     def _off(self, op: FenceOperation) -> bool:
         """It ended this very incident: the node has not been heard since."""
         node = op.spec.node_name
-        return op.phase == RECOVERED and any(op.metadata.name == self._name(node, mode) for mode in MODES)
+        return away(op) and any(op.metadata.name == self._name(node, mode) for mode in MODES)
 
     def _name(self, node: str, mode: str) -> str:
         """The incident's. One that is only told about gives way to one that acts when the mode changes."""

@@ -17,9 +17,9 @@ from gateway.objects import maybe_vmi_of, vm_of, vmi_of
 from gateway.refusals import VM, bad_request, conflict
 from gateway.where import guest_path, node_of
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
+from hostler.runtime.agents import PING
 
 PROTOCOL = "plain.kubevirt.io"  # the one that KubeVirt's clients ask for and insist on
-PING = 40.0  # seconds; an answer is due in half of it, as a client gives none while its own reader rests
 LARGEST = 2**20  # bytes of one message
 
 Vmi = VirtualMachineInstance

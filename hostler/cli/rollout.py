@@ -46,8 +46,7 @@ def status_(
 async def follow(kube: Api, place: str, what: str, watch: bool, limit: float) -> None:
     """What stands in the way is told on stderr, each once, when nothing has happened for some seconds."""
     deadline = time.monotonic() + (limit or math.inf)
-    patience = time.monotonic() + PATIENCE if watch else 0
-    said, known = "", set[str]()
+    said, patience, known = "", 0.0, set[str]()
 
     async def explain(found: Found) -> None:
         for each in await trouble.of(kube, found):

@@ -8,6 +8,7 @@ from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.meta import LabelSelector
 from hostler.api.objects import Event
+from hostler.cli.describe import when
 from hostler.cli.revisions import Found
 from hostler.runtime import selectors
 from hostler.runtime.protocol import Kind, Kube, Raw
@@ -62,11 +63,6 @@ def refusals(events: Iterable[Raw]) -> list[str]:
     warnings = [each for each in events if each.get("type") == "Warning" and each.get("reason") == "FailedCreate"]
     last = max(warnings, key=when, default=None)
     return [f"{last['reason']}: {last.get('note', '')}"] if last else []
-
-
-def when(event: Raw) -> str:
-    series = event.get("series") or {}
-    return str(series.get("lastObservedTime") or event.get("eventTime") or "")
 
 
 def text(condition: Raw) -> str:

@@ -19,7 +19,9 @@ LABELS = "app.kubernetes.io/name=hostler,app.kubernetes.io/component=agent"
 CALL = aiohttp.ClientTimeout(total=60, sock_connect=5)
 CONNECT = aiohttp.ClientTimeout(total=None, sock_connect=5)
 STREAM = aiohttp.ClientWSTimeout(ws_close=5)
-PING = 40.0  # seconds between signs of life of a stream; an answer is due in half of it
+# seconds between signs of life of a stream, at each of its ends; an answer is due in half of it, as a client gives none
+# while its own reader rests
+PING = 40.0
 LARGEST = 16 * 2**20  # bytes of one answer or message
 
 log = logging.getLogger(__name__)

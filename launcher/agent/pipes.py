@@ -4,10 +4,10 @@ import asyncio
 
 from aiohttp import WSMsgType, web
 
+from hostler.runtime.agents import PING
 from hostler.runtime.race import first
 
 CHUNK = 65536
-PING = 40.0  # seconds between signs of life of a session; without an answer in half of it it ends
 
 
 async def accept(request: web.Request) -> web.WebSocketResponse:
