@@ -1,5 +1,7 @@
 """What a launcher pod asks the scheduler for."""
 
+import math
+
 from controllers.settings import MIB, ManagerSettings
 from hostler.api import launcher, quantity
 from hostler.api.kubevirt.vmi import VirtualMachineInstance, VirtualMachineInstanceSpec
@@ -56,13 +58,13 @@ def has_interface(spec: VirtualMachineInstanceSpec) -> bool:
 
 def overhead(vmi: VirtualMachineInstance, settings: ManagerSettings) -> int:
     """Bytes that the pod needs beside the guest's memory, from measurements (tests/bench/memory.py)."""
-    spec = vmi.spec
+    spec, memory = vmi.spec, guest_memory(vmi.spec)
     mib = settings.overhead_launcher + settings.overhead_qemu + settings.overhead_vcpu * vcpus(spec)
     if spec.domain.devices.autoattach_graphics_device is not False:
         mib += settings.overhead_graphics
     if settings.use_emulation:
-        mib += settings.overhead_emulation
-    return mib * MIB + guest_memory(spec) // PAGE_TABLES
+        mib += math.ceil(settings.overhead_emulation * launcher.tb_cache_mib(memory))
+    return mib * MIB + memory // PAGE_TABLES
 
 
 def resources(vmi: VirtualMachineInstance, settings: ManagerSettings) -> Raw:

@@ -33,4 +33,4 @@ class ManagerSettings(Settings):
     overhead_qemu: int = Field(40, description="MiB of QEMU beside the guest's memory")
     overhead_vcpu: int = Field(4, description="MiB of QEMU for each vCPU")
     overhead_graphics: int = Field(16, description="MiB of QEMU for a graphics device")
-    overhead_emulation: int = Field(48, description="MiB of translated code, and what QEMU knows of it")
+    overhead_emulation: float = Field(1.5, description="MiB of QEMU for each MiB of translated code that it may keep")

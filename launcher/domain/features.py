@@ -6,8 +6,10 @@ from xml.etree.ElementTree import Element
 from hostler.api.kubevirt.common import FeatureState
 from hostler.api.kubevirt.domain import FeatureHyperv, Features
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
+from hostler.api.launcher import tb_cache_mib
 from hostler.runtime.errors import Terminal
 from launcher.domain.host import Host
+from launcher.domain.memory import guest_bytes
 from launcher.domain.xml import on, tag
 
 RETRIES = 4096  # of a spinlock before the hypervisor is told; KubeVirt's default
@@ -44,7 +46,7 @@ def features(vmi: VirtualMachineInstance, host: Host) -> list[Element]:
         tag("kvm", tag("hidden", state=on(bool(wanted.kvm.hidden)))) if wanted.kvm and host.kvm else None,
         hyperv(wanted, host),
         tag("vmport", state="off") if given else None,
-        None if host.kvm else tag("tcg", tag("tb-cache", str(host.tb_cache_mib), unit="MiB")),
+        None if host.kvm else tag("tcg", tag("tb-cache", str(tb_cache_mib(guest_bytes(vmi))), unit="MiB")),
     ]
     return [tag("features", *parts)]
 

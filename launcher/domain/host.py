@@ -13,7 +13,6 @@ class Host:
     mtu: int = 1500  # of the pod's network
     block_volumes: frozenset[str] = frozenset()  # claims that the pod has as devices, not as folders
     pod_mac: str | None = None  # of the pod's interface, which a bridged guest takes over; None: it gets its own
-    tb_cache_mib: int = 32  # TCG's translated code: bounds what a runaway guest costs, and no slower to boot
 
 
 def virtio(vmi: VirtualMachineInstance) -> str:

@@ -1,4 +1,4 @@
-"""A cluster with Hostler on it, made once for all tests of a run and removed afterwards.
+"""A cluster with Hostler on it, made once for all tests of a run and removed afterwards; each worker has its own.
 
 HOSTLER_E2E_CLUSTER=NAME takes a cluster that is up, with Hostler on it, and leaves it there: for quick rounds.
 """
@@ -13,19 +13,39 @@ from cluster import images
 from tests.e2e.vmctl import TEST_NAMESPACE, Kubectl, fresh_namespace, status, vmctl
 
 NAME = "e2e"
+LONG = (
+    "jobs",
+    "examples",
+    "fencing",
+    "migration",
+    "vmware",
+    "spine",
+    "gateway",
+    "disks",
+    "workloads",
+    "debian",
+    "kill",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first, so that no worker waits for another at the end."""
+    last = dict(zip((f"test_{name}" for name in LONG), range(len(LONG)), strict=True))
+    items.sort(key=lambda item: last.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[str]:
+def cluster(worker_id: str) -> Iterator[str]:
     """The name of a cluster of two nodes with Hostler installed by its chart."""
     if given := os.environ.get("HOSTLER_E2E_CLUSTER"):
         yield given
         return
+    name = NAME if worker_id == "master" else f"{NAME}-{worker_id}"
     try:
-        vmctl("up", "--name", NAME, "--nodes", "2", "--no-example")
-        yield NAME
+        vmctl("up", "--name", name, "--nodes", "2", "--no-example")
+        yield name
     finally:
-        vmctl("cluster", "down", "--name", NAME)
+        vmctl("cluster", "down", "--name", name)
 
 
 @pytest.fixture(scope="session")

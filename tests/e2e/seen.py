@@ -113,6 +113,21 @@ def pod_processes(uid: str) -> list[int]:
     return found
 
 
+def component(kubectl: Kubectl, name: str) -> dict[str, list[int]]:
+    """uid -> pids of the pods of a component of the installation."""
+    pods = items(kubectl, "hostler", "pods", f"app.kubernetes.io/component={name}")
+    return {pod["metadata"]["uid"]: pod_processes(pod["metadata"]["uid"]) for pod in pods}
+
+
+def kill_component(kubectl: Kubectl, name: str, program: str) -> None:
+    """SIGKILL the processes of a component whose command line has `program`."""
+    known = dict(commands())
+    victims = [pid for pids in component(kubectl, name).values() for pid in pids if program in known.get(pid, "")]
+    assert victims, f"no process of {name} was found"
+    for pid in victims:
+        kill(pid)
+
+
 def events(kubectl: Kubectl, namespace: str, name: str) -> list[tuple[str, str]]:
     """(reason, message) of the events about an object."""
     found = items(kubectl, namespace, "events")

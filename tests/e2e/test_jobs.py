@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import seen
-from tests.e2e.test_kill import kill_component
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "jobs" / "run"
 BOOT = {
@@ -176,9 +175,9 @@ def test_any_guest_can_say_how_it_went(kubectl, namespace, program, expected):
 def test_a_killed_manager_counts_nobody_twice(kubectl, namespace):
     kubectl.apply(namespace, job("counted", "echo here; sleep 2", completions=3, parallelism=2))
     seen.until("two run", lambda: "Running" in phases(kubectl, namespace))
-    kill_component(kubectl, "manager", "controllers")
+    seen.kill_component(kubectl, "manager", "controllers")
     seen.until("somebody has ended", lambda: "Succeeded" in phases(kubectl, namespace), 180)
-    kill_component(kubectl, "manager", "controllers")
+    seen.kill_component(kubectl, "manager", "controllers")
     told = ends(kubectl, namespace, "counted", "Complete", 180)
     assert (told["succeeded"], told["failed"]) == (3, 0)
     assert phases(kubectl, namespace) == ["Succeeded"] * 3

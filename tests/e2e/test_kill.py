@@ -22,21 +22,6 @@ def survivors(kubectl, namespace):
     return guests
 
 
-def component(kubectl, name):
-    """uid -> pids of the pods of a component of the installation."""
-    pods = seen.items(kubectl, "hostler", "pods", f"app.kubernetes.io/component={name}")
-    return {pod["metadata"]["uid"]: seen.pod_processes(pod["metadata"]["uid"]) for pod in pods}
-
-
-def kill_component(kubectl, name, program):
-    """SIGKILL the processes of a component whose command line has `program`."""
-    commands = dict(seen.commands())
-    victims = [pid for pids in component(kubectl, name).values() for pid in pids if program in commands.get(pid, "")]
-    assert victims, f"no process of {name} was found"
-    for pid in victims:
-        seen.kill(pid)
-
-
 def in_size_and_single(kubectl, namespace):
     ready = seen.running(kubectl, namespace, LABELS)
     guests = seen.guests(namespace)
@@ -45,7 +30,7 @@ def in_size_and_single(kubectl, namespace):
 
 
 def test_manager_killed(kubectl, namespace, survivors):
-    kill_component(kubectl, "manager", "controllers")
+    seen.kill_component(kubectl, "manager", "controllers")
     kubectl("scale", "-n", namespace, "vmirs", "survivors", f"--replicas={SIZE + 1}")
     seen.until("a manager works again", lambda: len(seen.running(kubectl, namespace, LABELS)) == SIZE + 1, 180)
     now = seen.guests(namespace)
@@ -53,7 +38,7 @@ def test_manager_killed(kubectl, namespace, survivors):
 
 
 def test_agent_killed(kubectl, namespace, survivors):
-    kill_component(kubectl, "agent", "launcher.agent")
+    seen.kill_component(kubectl, "agent", "launcher.agent")
     kubectl("scale", "-n", namespace, "vmirs", "survivors", f"--replicas={SIZE + 1}")
     seen.until("the agents work again", lambda: len(seen.running(kubectl, namespace, LABELS)) == SIZE + 1, 180)
     now = seen.guests(namespace)

@@ -271,10 +271,7 @@ def test_the_migration_process_is_killed(kubectl, namespace, slowly):
         log = held.enter_context(kubectl.follow("logs", "-n", namespace, "-f", old))
         kubectl.apply(namespace, migration("mover"))
         seen.until("it is copied", lambda: phase(kubectl, namespace) == "Running", 60)
-        killed = [pid for pid, command in seen.commands() if "python3 -m migration" in command]
-        assert killed
-        for pid in killed:
-            seen.kill(pid)
+        seen.kill_component(kubectl, "migration", "python3 -m migration")
         begun = time.monotonic()
         assert over(kubectl, namespace, limit=240) == "Succeeded"
         one_pod(kubectl, namespace)
