@@ -29,6 +29,8 @@ KINDS: dict[str, Kind] = {
     "vmirs": VirtualMachineInstanceReplicaSet,
     "vmi": VirtualMachineInstance,
 }
+# they make guests, too, and go before all; that one exists is no objection, since most that do are over
+BATCH = ("vmcronjob", "vmjob")
 Found = dict[str, list[str]]  # short name -> namespace/name of each
 
 
@@ -59,7 +61,7 @@ def refusal(found: Found, release: str, revision: int) -> str:
     lines += ["  ..."] if len(names) > SHOWN else []
     lines += [
         "Hostler is left installed: without it nothing would shut these guests down. Delete them first:",
-        f"  kubectl delete {','.join(KINDS)} --all --all-namespaces",
+        f"  kubectl delete {','.join((*BATCH, *KINDS))} --all --all-namespaces",
         "or uninstall all the same, leaving the guests as they are:",
         f"  helm uninstall {release} --no-hooks",
         "Helm now takes the release for one that is being uninstalled; before you upgrade it, tell Helm to keep it:",

@@ -191,7 +191,7 @@ def tb_cache_mib(memory: int) -> int:
     """MiB of translated code that QEMU keeps for an emulated guest of `memory` bytes: a quarter of them, in bounds.
 
     With less, a system of that size translates the same code again and again: a whole Debian of 512 MiB boots in 217
-    seconds of CPU with 32 MiB, 135 with 128 and 125 with 1024; a small Linux of 96 MiB boots no sooner with more than 32.
+    seconds of CPU with 32 MiB, 135 with 128 and 125 with 1024; a small Linux of 96 MiB gains nothing by more than 32.
     """
     least, most = TB_CACHE
     return min(max(memory >> 22, least), most)

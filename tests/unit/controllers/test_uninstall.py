@@ -12,7 +12,7 @@ def test_what_is_left_is_named_and_the_ways_out_too():
     text = refusal(found, "inn", 7)
     assert "1 vm, 2 vmi" in text
     assert "vmi/default/web1" in text
-    assert "kubectl delete vmpool,vm,vmdeploy,vmds,vmsts,vmirs,vmi" in text
+    assert "kubectl delete vmcronjob,vmjob,vmpool,vm,vmdeploy,vmds,vmsts,vmirs,vmi" in text
     assert "helm uninstall inn --no-hooks" in text
     assert "helm rollback inn 7" in text
 
