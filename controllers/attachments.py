@@ -159,6 +159,7 @@ def attachment(
         "spec": {
             "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": on_node(pod)}},
             "tolerations": [launcher_pod.plain(each) for each in vmi.spec.tolerations],
+            "imagePullSecrets": launcher_pod.pull_secrets(settings),
             "restartPolicy": "Never",
             "terminationGracePeriodSeconds": 1,
             "automountServiceAccountToken": False,

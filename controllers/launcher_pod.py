@@ -83,7 +83,7 @@ def pod_spec(vmi: VirtualMachineInstance, storage: Storage, settings: ManagerSet
         "subdomain": spec.subdomain,
         "dnsPolicy": spec.dns_policy,
         "dnsConfig": plain(spec.dns_config),
-        "imagePullSecrets": [{"name": name} for name in storage.pull_secrets],
+        "imagePullSecrets": pull_secrets(settings, *storage.pull_secrets),
     }
     return {key: value for key, value in chosen.items() if value} | {
         "hostname": spec.hostname or vmi.metadata.name.split(".")[0][: names.LONGEST_LABEL].rstrip("-"),
@@ -128,6 +128,11 @@ def prepare(vmi: VirtualMachineInstance, storage: Storage) -> str:
     if len(text) > LONGEST_REQUEST:
         raise Terminal("CloudInitTooLong", "spec.volumes: cloud-init data this long must be in a Secret (secretRef)")
     return text
+
+
+def pull_secrets(settings: ManagerSettings, *own: str) -> list[Raw]:
+    """The installation's, for the launcher's image, and those of the guest's own images."""
+    return [{"name": name} for name in dict.fromkeys((*settings.launcher_pull_secrets, *own))]
 
 
 def node_selector(vmi: VirtualMachineInstance) -> dict[str, str]:

@@ -16,6 +16,7 @@ class ManagerSettings(Settings):
     launcher_enabled: bool = Field(True, description="run VirtualMachineInstances; false where KubeVirt does")
     launcher_image: str = Field("docker.io/hostler/hostler-launcher:0.1.0", description="image of the launcher pods")
     launcher_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    launcher_pull_secrets: tuple[str, ...] = Field((), description="image pull secrets that tenants' namespaces have")
     use_emulation: bool = Field(False, description="run guests by software emulation instead of KVM")
     data_volumes: bool = Field(True, description="there are DataVolumes: wait for the disks that they bring")
     scheduling_grace: float = Field(

@@ -29,3 +29,12 @@ seccompProfile: {type: RuntimeDefault}
 {{- /* ours, or those of a CDI that is installed */ -}}
 {{ or (and .Values.launcher.enabled .Values.disks.enabled) (.Capabilities.APIVersions.Has "cdi.kubevirt.io/v1beta1/DataVolume") }}
 {{- end }}
+
+{{/* The names of the image pull secrets, as JSON. */}}
+{{- define "hostler.pullSecrets" -}}
+{{- $names := list }}
+{{- range .Values.imagePullSecrets }}
+{{- $names = append $names .name }}
+{{- end }}
+{{- $names | toJson }}
+{{- end }}

@@ -302,6 +302,13 @@ def test_what_the_user_asks_for_is_kept() -> None:
     assert wanted["limits"]["memory"] == str(256 * MIB + extra)
 
 
+def test_the_launchers_image_is_pulled_as_the_installation_says() -> None:
+    settings = ManagerSettings(launcher_pull_secrets=("ours", "both"))
+    disk = volume(containerDisk={"image": "docker.io/x:1", "imagePullSecret": "both"})
+    assert pod(disk, settings)["spec"]["imagePullSecrets"] == [{"name": "ours"}, {"name": "both"}]
+    assert "imagePullSecrets" not in pod(volume(emptyDisk={"capacity": "1Gi"}))["spec"]
+
+
 def test_overcommitted_overhead_is_in_the_limit_alone() -> None:
     asked = {"requests": {"memory": "128Mi"}, "limits": {"memory": "128Mi"}, "overcommitGuestOverhead": True}
     one = vmi(spec=domain(resources=asked))
