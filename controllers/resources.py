@@ -63,7 +63,7 @@ def overhead(vmi: VirtualMachineInstance, settings: ManagerSettings) -> int:
     if spec.domain.devices.autoattach_graphics_device is not False:
         mib += settings.overhead_graphics
     if settings.use_emulation:
-        mib += math.ceil(settings.overhead_emulation * launcher.tb_cache_mib(memory))
+        mib += math.ceil(settings.overhead_emulation * launcher.tb_cache_mib(memory - grown(vmi)))
     return mib * MIB + memory // PAGE_TABLES
 
 

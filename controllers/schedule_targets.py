@@ -97,7 +97,10 @@ def resize(it: Any, turn: Turn) -> Patch | None:
 def remembered(it: Resource) -> int | None:
     """The size before the stop, unless somebody wrote nonsense there."""
     text = it.metadata.annotations.get(BEFORE_STOP, "")
-    return int(text) if text.isdecimal() and text.isascii() and 0 < int(text) <= LARGEST else None
+    digits = (
+        text.isdecimal() and text.isascii() and len(text) <= len(str(LARGEST))
+    )  # Python refuses to read very long ones
+    return int(text) if digits and 0 < int(text) <= LARGEST else None
 
 
 def edit(it: Resource, spec: Raw, turn: Turn, before: str | None = None) -> Patch:

@@ -7,7 +7,7 @@ from pydantic.alias_generators import to_camel
 
 INT_OR_STRING = {"x-kubernetes-int-or-string": True}
 NUMBER = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)"
-QUANTITY = rf"^[+-]?{NUMBER}([KMGTPE]i|[munkMGTPE]|[eE][+-]?{NUMBER})?$"
+QUANTITY = rf"^[+-]?{NUMBER}([KMGTPE]i|[munkMGTPE]|[eE][+-]?[0-9]+)?$"
 
 Int32 = Annotated[int, WithJsonSchema({"type": "integer", "format": "int32"})]
 Int64 = Annotated[int, WithJsonSchema({"type": "integer", "format": "int64"})]

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 
 from hostler.runtime.names import common_name
 from hostler.runtime.x509 import CLIENT, SERVER, Pair, Wish, issue, pem, subject
@@ -43,9 +42,8 @@ class Holding:
         """From a Secret's data; None if it is not what we wrote."""
         try:
             pems = [b64decode(data[name], validate=True) for name in (CERTIFICATE, KEY, AUTHORITY)]
-            x509.load_pem_x509_certificate(pems[0])
+            Pair.load(pems[0], pems[1])
             x509.load_pem_x509_certificates(pems[2])
-            serialization.load_pem_private_key(pems[1], None)
         except (KeyError, ValueError, TypeError):
             return None
         return cls(*pems)

@@ -31,6 +31,7 @@ CONNECTIONS = 32
 REQUEST = aiohttp.ClientTimeout(total=60)
 QUIET = 90  # seconds without an event or bookmark, after which a watch is opened anew: nothing else shows a dead peer
 BUSY_RETRIES = 5
+LONGEST_WAIT = 60.0  # seconds: the most that a busy server's wish is heeded
 LARGEST = 16 * 2**20  # bytes of one message of a web socket
 MERGE, JSON = "application/merge-patch+json", "application/json-patch+json"
 METHODS = {"LIST": "GET", "WATCH": "GET"}
@@ -300,7 +301,8 @@ async def _refusal(response: aiohttp.ClientResponse) -> ApiError:
     except ValueError:
         body = {}  # a proxy's page instead of a Status
     after = response.headers.get("Retry-After", "")
-    retry_after = float(after) if after.isdigit() else None
+    # a number of seconds; a date, or nonsense of some proxy, is no answer to how long
+    retry_after = min(float(after), LONGEST_WAIT) if after.isdecimal() and after.isascii() else None
     return api_error(response.status, body if isinstance(body, dict) else {}, retry_after)
 
 

@@ -6,12 +6,12 @@ from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 
-Key = ec.EllipticCurvePrivateKey
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey  # we make the former; an authority that was given may have either
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,10 @@ class Pair:
 
     @classmethod
     def load(cls, certificate: bytes, key: bytes) -> "Pair":
+        """From PEM; ValueError or TypeError if it is none, or the key is of a kind that we cannot sign with."""
         loaded = serialization.load_pem_private_key(key, None)
-        assert isinstance(loaded, Key)
+        if not isinstance(loaded, Key):
+            raise ValueError(f"a key of P-256 or RSA is needed, not {type(loaded).__name__}")
         return cls(x509.load_pem_x509_certificate(certificate), loaded)
 
 
@@ -111,7 +113,7 @@ def subject(name: str, groups: tuple[str, ...] = ()) -> x509.Name:
     return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
-def new_key() -> Key:
+def new_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 

@@ -211,6 +211,7 @@ def was(size: str) -> Raw:
         pytest.param(0, {}, {"replicas": 4}, (None, 4), id="... and a size to start with"),
         pytest.param(0, was("3"), {"replicas": 4}, (None, 3), id="what was remembered counts first"),
         pytest.param(0, was("many"), {"replicas": 4}, (None, 4), id="nonsense is no size"),
+        pytest.param(0, was("9" * 5000), {"replicas": 4}, (None, 4), id="nor is what no computer reads"),
         pytest.param(0, was("99999999999"), {}, (None, 1), id="... nor is too much"),
         pytest.param(5, was("3"), {}, (0, None), id="up by hand, or by an autoscaler"),
     ],

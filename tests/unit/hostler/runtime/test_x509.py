@@ -6,6 +6,8 @@ from ipaddress import ip_address
 
 import pytest
 from cryptography import x509 as library
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 from hostler.runtime import x509
 
@@ -68,3 +70,20 @@ def test_a_strict_client_takes_the_chain(tmp_path) -> None:
     client.do_handshake()
     server.do_handshake()
     assert dict(part[0] for part in client.getpeercert()["subject"]) == {"commonName": "web"}
+
+
+def private(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+    form = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+
+
+def test_an_authority_of_rsa_signs_too() -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    given = x509.Pair.load(CA.pem, private(key))
+    issued = x509.issue(x509.Wish(x509.subject("web"), **LIFE), given)
+    assert issued.certificate.signature_algorithm_oid == library.SignatureAlgorithmOID.RSA_WITH_SHA256
+
+
+def test_keys_of_other_kinds_are_refused() -> None:
+    with pytest.raises(ValueError, match="P-256 or RSA"):
+        x509.Pair.load(CA.pem, private(ed25519.Ed25519PrivateKey.generate()))
