@@ -19,6 +19,7 @@ from hostler.runtime.store import Store
 MOST_AT_ONCE = 64
 REFUSALS = (Forbidden, Invalid, AlreadyExists)  # of a create: worth telling the user; all else is worth another try
 COURTESY_RATE, COURTESY_BURST = 2, 20
+FINAL = ("Succeeded", "Failed")  # phases after which nobody plans
 
 log = logging.getLogger(__name__)
 
@@ -155,8 +156,9 @@ class Applier:
             return True
         meta, kind = parent.metadata, type(parent)
         patch: Raw = {"status": difference}
-        if controller.subresource is None or controller.shared_status:
-            # others write to this status too, and lists are replaced as a whole
+        if controller.subresource is None or controller.shared_status or difference.get("phase") in FINAL:
+            # Others write to this status too, and lists are replaced as a whole. And a last word must not be said of
+            # a new object of that name: it would never begin, while any other word is mended by the next plan.
             patch["metadata"] = {"resourceVersion": meta.resource_version}
         answer = await self._kube.patch(kind, meta.namespace, meta.name, patch, controller.subresource)
         self._store.observe(kind, answer)
