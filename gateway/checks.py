@@ -1,7 +1,8 @@
 """When a VMI can do what is asked of it, as KubeVirt sees it; each check returns or raises a Refusal. Pure."""
 
 from gateway.lifecycle import phase
-from gateway.refusals import VMI, Refusal, bad_request, conflict, forbidden
+from gateway.refusals import VM, VMI, Refusal, bad_request, conflict, forbidden
+from hostler.api.kubevirt.vm import VirtualMachine
 from hostler.api.kubevirt.vmi import VirtualMachineInstance as Vmi
 
 
@@ -27,6 +28,11 @@ def soft_reboot(vmi: Vmi) -> None:
         raise refuse(vmi, "VMI is paused")
     if not has(vmi, "AgentConnected") and not acpi(vmi):
         raise refuse(vmi, "VMI neither have the agent connected nor the ACPI feature enabled")
+
+
+def migrate(vm: VirtualMachine, vmi: Vmi | None) -> None:
+    if vmi is None or phase(vmi) != "Running":
+        raise conflict(VM, vm.metadata.name, "VM is not running")
 
 
 def console(vmi: Vmi) -> None:

@@ -64,6 +64,13 @@ def number(body: Raw, key: str) -> int | None:
     return value
 
 
+def labels(body: Raw, key: str) -> dict[str, str]:
+    value = body.get(key) or {}
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise bad_request(f"{key}: {value!r} is not an object of strings")
+    return value
+
+
 def dry(body: Raw) -> bool:
     """Whether nothing is to be done really."""
     asked = body.get("dryRun") or []

@@ -12,7 +12,7 @@ from hostler.runtime.protocol import Raw
 
 KINDS = {"virtualmachines": "VirtualMachine", "virtualmachineinstances": "VirtualMachineInstance"}
 SERVED = {
-    "virtualmachines": ("start", "stop", "restart"),
+    "virtualmachines": ("start", "stop", "restart", "migrate"),
     "virtualmachineinstances": (
         "pause",
         "unpause",

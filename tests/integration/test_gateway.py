@@ -230,6 +230,32 @@ async def test_start_writes_a_wish(hostler: ApiServer, guests: Guests, namespace
     assert (again.code, "already underway" in again.message) == (409, True)
 
 
+async def test_migrate(hostler: ApiServer, guests: Guests, guest: str, namespace: str) -> None:
+    """As `virtctl migrate` asks; it is not for everybody who may edit."""
+    kinds, accounts = f"/apis/kubevirt.io/v1/namespaces/{namespace}", f"/api/v1/namespaces/{namespace}/serviceaccounts"
+    template = {"spec": {"domain": {"devices": {}, "memory": {"guest": "64Mi"}}}}
+    for name, strategy in (("web", "Manual"), ("off", "Halted")):
+        spec = {"runStrategy": strategy, "template": template}
+        made = hostler.create(f"{kinds}/virtualmachines", {"metadata": {"name": name}, "spec": spec})
+        assert made.code == 201, made.message
+    wish, path = {"addedNodeSelector": {"zone": "b"}}, f"{GROUP}/namespaces/{namespace}/virtualmachines"
+    off = await ask(hostler, "PUT", f"{path}/off/migrate", wish)
+    assert (off.code, off.message.endswith('virtualmachine.kubevirt.io "off": VM is not running')) == (409, True)
+    assert await ask(hostler, "PUT", f"{path}/web/migrate", wish | {"dryRun": ["All"]}) is None
+    assert hostler.get(f"{kinds}/virtualmachineinstancemigrations").body["items"] == []
+    bindings = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings"
+    for role, may in (("edit", False), ("hostler-migrate", True)):
+        hostler.create(accounts, {"metadata": {"name": role}})
+        subject = {"kind": "ServiceAccount", "name": role, "namespace": namespace}
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
+        hostler.create(bindings, {"metadata": {"name": role}, "roleRef": reference, "subjects": [subject]})
+        answer = await ask(hostler.account(namespace, role), "PUT", f"{path}/web/migrate", wish)
+        assert answer is None if may else answer.code == 403
+    (move,) = hostler.get(f"{kinds}/virtualmachineinstancemigrations").body["items"]
+    assert move["metadata"]["name"].startswith("kubevirt-migrate-vm-")
+    assert move["spec"] == {"vmiName": "web", "addedNodeSelector": {"zone": "b"}}
+
+
 async def test_who_may_not(hostler: ApiServer, guests: Guests, guest: str, namespace: str) -> None:
     """The API server refuses before us; and we refuse who comes past it, or says that he is somebody else."""
     hostler.create(f"/api/v1/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": "jane"}})
