@@ -30,8 +30,8 @@ LONG = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take longest come first, so that no worker waits for another at the end."""
-    last = dict(zip((f"test_{name}" for name in LONG), range(len(LONG)), strict=True))
-    items.sort(key=lambda item: last.get(item.path.stem, len(LONG)))
+    places = {f"test_{name}": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
 
 
 @pytest.fixture(scope="session")

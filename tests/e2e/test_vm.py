@@ -1,9 +1,7 @@
-"""VirtualMachines with real guests: the example as it is, and what a run strategy makes of a guest that ends."""
+"""What a run strategy makes of a real guest that ends; the example of VirtualMachines is in test_examples.py."""
 
-from pathlib import Path
 from typing import Any
 
-from cluster.tour import Guide
 from tests.e2e import seen
 from tests.e2e.manifests import vmi_spec
 
@@ -31,11 +29,6 @@ def power_off(kubectl, namespace):
     kubectl(
         "exec", "-n", namespace, pod, "-c", "compute", "--", "virsh", "-q", "-c", SOCKET, "shutdown", f"{namespace}_db"
     )
-
-
-def test_the_example(kubectl, cluster):
-    stop = Guide(Path(kubectl.program), Path(kubectl.kubeconfig), cluster).visit("vm")
-    assert stop.passed, "\n".join(stop.lines)
 
 
 def test_manual_and_rerun_on_failure(kubectl, namespace):
