@@ -28,7 +28,7 @@ def down(name: str, progress: Progress) -> None:
                 for action in actions:
                     action(cluster)
     with registry.locked(registry.EVERYTHING):
-        if not registry.clusters():
+        if not registry.records():
             remove_traces()
 
 

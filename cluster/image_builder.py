@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from cluster import image_debian
+from cluster import durable, image_debian
 from hostler.runtime.errors import Terminal
 
 # A build trusts whom this host trusts: some networks have a certificate authority of their own.
@@ -57,7 +57,7 @@ class Builder:
             tar = Path(scratch) / dest.name
             compression = ["--compression-format=zstd", "--compression-level=1"]
             self._buildah("push", "--quiet", *compression, ref, f"oci-archive:{tar}:{ref}")
-            tar.replace(dest)
+            durable.replace(tar, dest)
 
     def drop(self, repository: str, *, keep: str) -> None:
         """Forget the images of `repository` but `keep`; the steps they share with it stay."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cluster import image_inputs, image_pause
+from cluster import durable, image_inputs, image_pause
 from cluster.image_builder import Builder, require
 from hostler.runtime.errors import Terminal
 
@@ -124,7 +124,7 @@ def _build(image: Image, base: str, cache: Path, out: Path, *, fresh: bool) -> B
         image_inputs.lay_out(image.sources, context)
         digest = image_inputs.digest(context, base)
         built = Built(image.ref(digest), out / f"{image.name}-{digest}.tar")
-        if built.tar.exists() and not fresh:
+        if durable.whole(built.tar) and not fresh:
             built.tar.touch()  # the last used are kept
             _say(f"{image.name}: up to date")
             return built

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from cluster import durable
 from cluster.errors import ClusterError
 from cluster.layout import Cluster
 from cluster.pki import ADMIN, CA
@@ -105,7 +106,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
     fresh = target.with_name(f".{target.name}.{os.getpid()}")
     fresh.touch(mode=0o600)
     fresh.write_text(yaml.safe_dump(content, sort_keys=False))
-    fresh.replace(target)
+    durable.replace(fresh, target)
 
 
 def _data(path: Path) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cluster import catalog, download, gobuild
+from cluster import catalog, download, durable, gobuild
 from cluster.catalog import PROGRAMS, Program
 from cluster.errors import ClusterError
 
@@ -68,9 +68,9 @@ def _find(program: Program, folder: Path | None, say: Say) -> Path:
     if (installed := shutil.which(program.name)) and says_version(Path(installed), program):
         return Path(installed).absolute()
     cached = cache() / "programs" / f"{program.name}-{program.version}-{gobuild.recipe(program)}" / program.name
-    if not cached.exists():
+    if not durable.whole(cached):
         with _locked(cached.parent.parent / ".lock"):
-            if not cached.exists():  # another run may have made it while this one waited
+            if not durable.whole(cached):  # another run may have made it while this one waited
                 _make(program, cached, say)
     return cached
 
@@ -94,7 +94,8 @@ def _make(program: Program, dest: Path, say: Say) -> None:
         start = time.monotonic()
         how = _fetch_or_build(program, fresh, say)
         fresh.chmod(0o755)
-        fresh.parent.rename(dest.parent)
+        shutil.rmtree(dest.parent, ignore_errors=True)  # with an empty program in it
+        durable.replace(fresh.parent, dest.parent)
     say(f"{program.name} {program.version}: {how} in {time.monotonic() - start:.0f} s")
 
 

@@ -3,14 +3,16 @@
 import fcntl
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 from typing import Any
 
-from cluster import layout
+from cluster import durable, layout
 from cluster.errors import ClusterError
 from cluster.layout import Cluster
 
@@ -19,18 +21,33 @@ EVERYTHING = ".all"  # the lock of what the clusters share
 
 
 def clusters() -> list[Cluster]:
-    """Those that exist, whole or half-made, by name."""
-    records = sorted(layout.CLUSTERS.glob(f"*/{RECORD}"))
-    return [_read(path) for path in records]
+    """Those that exist, whole or half-made, by name. One whose record is damaged is told of, and left out."""
+    found = []
+    for path in records():
+        try:
+            found.append(_read(path))
+        except ClusterError as error:
+            _warn(f"warning: {error}")
+    return found
+
+
+def records() -> list[Path]:
+    """Of all clusters that exist, of damaged ones, too."""
+    return sorted(layout.CLUSTERS.glob(f"*/{RECORD}"))
 
 
 def get(name: str) -> Cluster:
     """ClusterError if there is none of that name."""
-    path = layout.CLUSTERS / layout.checked_name(name) / RECORD
-    if not path.exists():
+    if (found := known(name)) is None:
         there = ", ".join(cluster.name for cluster in clusters()) or "none"
         raise ClusterError(f"no cluster named {name} (there is: {there}); `vmctl cluster up --name {name}` makes it")
-    return _read(path)
+    return found
+
+
+def known(name: str) -> Cluster | None:
+    """The cluster of that name; None if there is none, ClusterError if its record is damaged."""
+    path = layout.CLUSTERS / layout.checked_name(name) / RECORD
+    return _read(path) if path.exists() else None
 
 
 def of_kubeconfig(path: Path) -> Cluster | None:
@@ -41,11 +58,10 @@ def of_kubeconfig(path: Path) -> Cluster | None:
 def claim(name: str, size: int) -> Cluster:
     """The cluster of that name with that many nodes: a new one gets an index and addresses that nobody uses."""
     with locked(EVERYTHING):
-        existing = {cluster.name: cluster for cluster in clusters()}
-        if name in existing:
-            cluster = replace(existing[name], size=size)
+        if existing := known(name):
+            cluster = replace(existing, size=size)
         else:
-            taken = {cluster.index for cluster in existing.values()}
+            taken = {cluster.index for cluster in clusters()}
             cluster = Cluster(name, free_index(taken, host_networks()), size)
         _write(cluster)
     return cluster
@@ -93,8 +109,14 @@ def _read(path: Path) -> Cluster:
         raise ClusterError(f"{path} is damaged ({error}); remove the folder {path.parent}") from error
 
 
+@cache
+def _warn(line: str) -> None:
+    """Once in a run."""
+    print(line, file=sys.stderr)
+
+
 def _write(cluster: Cluster) -> None:
     cluster.state.mkdir(parents=True, exist_ok=True)
     fresh = cluster.state / f".{RECORD}"
     fresh.write_text(json.dumps({"index": cluster.index, "nodes": cluster.size}))
-    fresh.replace(cluster.state / RECORD)
+    durable.replace(fresh, cluster.state / RECORD)

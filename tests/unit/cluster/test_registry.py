@@ -32,6 +32,19 @@ def test_an_unknown_name_is_told_with_those_that_there_are():
         registry.get("b")
 
 
+def test_a_damaged_record_hides_no_other_cluster(elsewhere, capsys):
+    for name in ("a", "b"):
+        registry.claim(name, 1)
+    (record := elsewhere / "clusters" / "a" / "cluster.json").write_text("")
+    assert [cluster.name for cluster in registry.clusters()] == ["b"]
+    assert f"warning: {record} is damaged" in capsys.readouterr().err
+    assert registry.get("b").index == 1
+    for act in (lambda: registry.get("a"), lambda: registry.claim("a", 1)):
+        with pytest.raises(ClusterError, match=r"damaged .*remove the folder"):
+            act()
+    assert record in registry.records(), "what the clusters share is still in use"
+
+
 def test_a_kubeconfig_tells_whose_it_is(elsewhere):
     registry.claim("b", 0)
     ours = registry.claim("a", 0)
