@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cluster import catalog, download, durable, gobuild
-from cluster.catalog import PROGRAMS, Program
+from cluster.catalog import PROGRAMS, Program, Release
 from cluster.errors import ClusterError
 
 Say = Callable[[str], None]
@@ -100,15 +100,25 @@ def _make(program: Program, dest: Path, say: Say) -> None:
 
 
 def _fetch_or_build(program: Program, dest: Path, say: Say) -> str:
+    why = ""
     if program.release is not None:
         try:
-            download.fetch(program.release, dest)
+            _download(program.release, dest)
             return "downloaded"
-        except download.Unreachable:
-            pass  # the modules may be within reach where the releases are not
-    say(f"{program.name} {program.version}: building, minutes the first time ...")
-    gobuild.build(program, dest)
+        except download.Unreachable as error:  # the modules may be within reach where the releases are not
+            why = f"not downloaded ({error})"
+    say(f"{program.name} {program.version}: {f'{why}: ' if why else ''}building, minutes the first time ...")
+    try:
+        gobuild.build(program, dest)
+    except ClusterError as error:
+        raise ClusterError(f"{error}\n{program.name} {program.version} was {why}" if why else str(error)) from error
     return "built"
+
+
+def _download(release: Release, dest: Path) -> None:
+    if (machine := os.uname().machine) != catalog.MACHINE:
+        raise download.Unreachable(f"releases are for {catalog.MACHINE}, this machine is {machine}")
+    download.fetch(release, dest)
 
 
 @contextmanager
