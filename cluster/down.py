@@ -10,11 +10,13 @@ from pathlib import Path
 from cluster import cgroups, disks, host, journal, kubeconfig, layout, namespaces, network, registry, supervisor
 from cluster.errors import ClusterError
 from cluster.layout import Cluster
+from cluster.preflight import require_root
 from cluster.progress import Progress
 
 
 def down(name: str, progress: Progress) -> None:
     """Remove the cluster of that name. Safe to run again; what cannot be removed is told, after all else is gone."""
+    require_root()
     cluster = registry.get(name)
     with registry.locked(name):
         steps: dict[str, list[Callable[[Cluster], None]]] = {

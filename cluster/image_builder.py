@@ -14,6 +14,7 @@ from hostler.runtime.errors import Terminal
 
 # A build trusts whom this host trusts: some networks have a certificate authority of their own.
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+TOOLS = ("buildah", "mmdebstrap")
 RUN = Path("/run/hostler/images")  # of each store, what must not outlive a reboot
 
 

@@ -11,6 +11,7 @@ from cluster.errors import ClusterError
 from cluster.layout import Cluster, Node
 
 FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+BRIDGE_FILTER = Path("/proc/sys/net/bridge")
 BEFORE = ".ip_forward"  # what it was before the first cluster
 PATIENCE = 50  # tenths of a second
 INTERFACES = Path("/sys/class/net")
@@ -78,9 +79,13 @@ def service_routes(cluster: Cluster) -> list[str]:
 def forward(node: Node) -> None:
     """A node hands packets on, and sees those between its own pods, since a service's answer must pass kube-proxy."""
     settings = "echo 1 > /proc/sys/net/ipv4/ip_forward; cd /proc/sys/net/bridge && echo 1 > bridge-nf-call-iptables"
-    if not Path("/proc/sys/net/bridge").exists() and not host.succeeds("modprobe", "br_netfilter"):
-        raise ClusterError("the kernel has no br_netfilter: services would not answer pods on their own node")
+    require_bridge_filter()
     host.run("nsenter", f"--net={node.run / 'net'}", "--", "sh", "-ec", settings)
+
+
+def require_bridge_filter() -> None:
+    if not BRIDGE_FILTER.exists() and not host.succeeds("modprobe", "br_netfilter"):
+        raise ClusterError("the kernel has no br_netfilter: services would not answer pods on their own node")
 
 
 def masquerade(cluster: Cluster) -> str:

@@ -198,3 +198,4 @@ def require_tools() -> None:
     if missing:
         raise ClusterError(f"missing programs: apt-get install {' '.join(missing)}")
     plugins()
+    image_pause.require_static_libc()

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from cluster import catalog, download, durable, gobuild
 from cluster.catalog import PROGRAMS, Program, Release
 from cluster.errors import ClusterError
+from cluster.failure import told
 
 Say = Callable[[str], None]
 
@@ -136,8 +137,8 @@ def _stderr(line: str) -> None:
 def main(names: list[str]) -> int:
     try:
         found = find(names or [*catalog.CONTROL, *catalog.NODE, *catalog.EXTRA])
-    except ClusterError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ClusterError, OSError) as error:
+        print(f"error: {told(error)}", file=sys.stderr)
         return 1
     key = hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:8]
     print(links(found, cache() / "bin" / key))

@@ -16,7 +16,6 @@ from cluster import (
     host,
     journal,
     kubeconfig,
-    layout,
     load,
     logfile,
     namespaces,
@@ -34,6 +33,7 @@ from cluster import (
 )
 from cluster.errors import ClusterError
 from cluster.layout import Cluster
+from cluster.preflight import preflight
 from cluster.progress import Progress
 
 API_SECONDS = 90
@@ -47,10 +47,7 @@ def up(name: str, size: int, folder: Path | None, progress: Progress, archives: 
 
     Safe to run again, also after a failure.
     """
-    layout.checked_name(name)
-    layout.checked_size(size)
-    require_root()
-    node.require_tools()
+    preflight(name, size)
     with registry.locked(name):
         with progress.stage("programs"):
             found = programs.find([*catalog.CONTROL, *(catalog.NODE if size else ())], folder, progress.say)
@@ -91,11 +88,6 @@ def finish_nodes(cluster: Cluster, archives: Sequence[Path], progress: Progress)
         kubectl(cluster, "wait", "--for=condition=Ready", "node", *(one.name for one in cluster.nodes))
     with progress.stage("DNS"):
         kubectl(cluster, "rollout", "status", "-n", "kube-system", "deployment/coredns")
-
-
-def require_root() -> None:
-    if os.geteuid() != 0:
-        raise ClusterError("a cluster needs root: it makes network interfaces, mounts and cgroups")
 
 
 def configure(cluster: Cluster, found: dict[str, Path]) -> None:

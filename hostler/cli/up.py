@@ -14,6 +14,7 @@ from cluster import up as clusters
 from cluster.host import run
 from cluster.images import Built
 from cluster.layout import Cluster
+from cluster.preflight import preflight
 from cluster.progress import Progress
 from hostler.cli.cluster import introduce
 from hostler.cli.options import DEFAULT, ClusterName
@@ -43,11 +44,14 @@ def up(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     values: Annotated[Values | None, typer.Option("--set", help="A value for the chart, as helm's --set.")] = None,
 ) -> None:
     """Make a cluster, install Hostler and run three virtual machines. With KUBECONFIG set: install there."""
+    config = os.environ.get("KUBECONFIG")
+    if not config:
+        preflight(name, nodes, images=True)
     progress = Progress()
     folder = programs.links(
         programs.find(("helm", "kubectl"), given, progress.say), programs.cache() / "bin" / catalog.KUBERNETES
     )
-    if config := os.environ.get("KUBECONFIG"):
+    if config:
         ours = own_cluster(Path(config))
         chosen = provide_images(ours, progress)
     else:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import image_debian, image_inputs, images
+from cluster import image_builder, image_debian, image_inputs, images
 from cluster.image_debian import Mirrors, mirrors
 from hostler.runtime.errors import Terminal
 
@@ -130,8 +130,9 @@ def test_unknown_name(tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pause_is_built_once(tmp_path, monkeypatch, capsys):
+def test_pause_is_built_once_and_without_the_tools_of_other_images(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(image_builder.Builder, "_buildah", lambda self, *command: pytest.fail("buildah is run"))
     first = images.build(["pause"], tmp_path / "out")
     assert first["pause"].ref == "docker.io/hostler/pause:1"
     assert first["pause"].tar.parent == tmp_path / "out"
@@ -141,3 +142,11 @@ def test_pause_is_built_once(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "pause: up to date\n"
     images.build(["pause"], tmp_path / "out", fresh=True)
     assert first["pause"].tar.read_bytes() == content
+
+
+def test_missing_tools_are_told_before_anything_is_done(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(Terminal, match="apt-get install buildah mmdebstrap"):
+        images.build(["pause", "tiny"])
+    assert list(tmp_path.iterdir()) == []
