@@ -12,6 +12,7 @@ from cluster import apt
 REF = "docker.io/library/debian:trixie-slim"
 SUITE = "trixie"
 APT = Path("/etc/apt")
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 UNWANTED = ("doc", "groff", "info", "linda", "lintian", "locale", "man")  # below /usr/share
 
 # Packages start no services while an image is built.
@@ -61,10 +62,13 @@ def make(tar: Path, log: IO[bytes]) -> None:
 
 def options() -> list[str]:
     """How mmdebstrap makes it: what Debian calls minimal, without what only people read."""
+    # a host of another distribution has Debian's keys, but does not trust them by itself
+    trusted = [f"--keyring={KEYRING}"] if KEYRING.exists() else []
     excluded = [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in UNWANTED]
     return [
         "--variant=minbase",
         "--include=ca-certificates",  # builds may mount the host's authorities over these
+        *trusted,
         *excluded,
         '--aptopt=Acquire::Languages "none"',
         f"--customize-hook={POLICY}",

@@ -206,3 +206,10 @@ def test_the_keyring_that_mmdebstrap_needs_is_installed():
     script = '. scripts/lib.sh; need_packages() { echo "$@"; }; need_cluster_packages'
     said = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "/usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring" in said.split()
+
+
+def test_debians_keys_are_trusted_on_any_host(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_debian, "KEYRING", tmp_path / "keyring.gpg")
+    assert not [option for option in image_debian.options() if option.startswith("--keyring")]
+    (tmp_path / "keyring.gpg").touch()
+    assert f"--keyring={tmp_path / 'keyring.gpg'}" in image_debian.options()
