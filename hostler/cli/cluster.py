@@ -55,13 +55,22 @@ def up(
 
 def introduce(cluster: Cluster, *, merge: bool) -> None:
     """Make the cluster the user's current context, if it may be, and tell how to talk to it."""
-    if merge and not os.environ.get("KUBECONFIG"):
-        kubeconfigs.add_to_users(cluster)
+    if merge and not os.environ.get("KUBECONFIG") and added(cluster):
         print(f"kubectl talks to it by default (context {cluster.name})", file=sys.stderr)
     else:
         print(f"export KUBECONFIG={cluster.kubeconfig}", file=sys.stderr)
     if shutil.which("kubectl") is None:
         print(f"no kubectl on PATH: use `vmctl kubectl`, or {cluster.bin / 'kubectl'}", file=sys.stderr)
+
+
+def added(cluster: Cluster) -> bool:
+    """Whether the user's kubeconfig has it now; the cluster is up in any case."""
+    try:
+        kubeconfigs.add_to_users(cluster)
+    except kubeconfigs.Taken as error:
+        print(f"warning: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 @app.command()
