@@ -49,15 +49,11 @@ def fetch(release: Release, dest: Path) -> None:
 
 
 def _twice(get: Callable[[str], T], url: str) -> T:
-    """What breaks off is asked for once more; whoever breaks off again is not asked again in this run."""
+    """What breaks off is asked for once more."""
     try:
         return get(url)
     except Broken:
-        try:
-            return get(url)
-        except Broken as error:
-            _unreachable[_host(url)] = str(error)
-            raise
+        return get(url)
 
 
 def checksum(text: str, file: str) -> str:
@@ -71,7 +67,7 @@ def checksum(text: str, file: str) -> str:
 
 
 def _open(url: str) -> http.client.HTTPResponse:
-    host = _host(url)
+    host = urllib.parse.urlsplit(url).netloc
     if host in _unreachable:
         raise Unreachable(f"{host} did not answer before: {_unreachable[host]}")
     try:
@@ -79,16 +75,12 @@ def _open(url: str) -> http.client.HTTPResponse:
     except urllib.error.HTTPError as error:
         error.close()
         raise Unreachable(f"{url}: HTTP {error.code}") from error
-    except urllib.error.URLError as error:
-        _unreachable[host] = str(error.reason)
-        raise Unreachable(f"{url}: {error.reason}") from error
+    except (urllib.error.URLError, TimeoutError) as error:
+        _unreachable[host] = str(getattr(error, "reason", error))
+        raise Unreachable(f"{url}: {_unreachable[host]}") from error
     except (OSError, http.client.HTTPException) as error:
-        raise Broken(f"{url}: {_why(error)}") from error
+        raise Broken(f"{url} broke off: {_why(error)}") from error
     return answer
-
-
-def _host(url: str) -> str:
-    return urllib.parse.urlsplit(url).netloc
 
 
 def _why(error: Exception) -> str:

@@ -165,7 +165,7 @@ def own_cluster(path: Path) -> Cluster | None:
     """The cluster of this host that a kubeconfig leads to; None: somebody else's."""
     content = load(path)
     places = {entry["name"]: (entry.get("cluster") or {}).get("server") for entry in content.get("clusters") or []}
-    contexts = {entry["name"]: entry["context"].get("cluster") for entry in content.get("contexts") or []}
+    contexts = {entry["name"]: (entry.get("context") or {}).get("cluster") for entry in content.get("contexts") or []}
     server = places.get(contexts.get(content.get("current-context")))
     return next((cluster for cluster in registry.clusters() if cluster.server == server), None)
 
