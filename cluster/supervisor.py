@@ -213,8 +213,8 @@ def become_subreaper() -> None:
 
 def main(name: str) -> None:
     cluster = registry.get(name)
-    cgroups.create(cluster.system_cgroup)
-    cgroups.enter(cluster.system_cgroup, os.getpid())
+    cgroups.create(cluster.control_cgroup)
+    cgroups.enter(cluster.control_cgroup, os.getpid())
     become_subreaper()
     asyncio.run(Supervisor(cluster.state).run())
 
