@@ -114,5 +114,9 @@ def how_ended(status: int | None) -> str:
     return f"exit code {os.WEXITSTATUS(status)}"
 
 
+def told(death: dict[str, Any]) -> str:
+    return f"{death['when']} {death['how']} after {death['after']} s"
+
+
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
