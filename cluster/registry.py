@@ -16,6 +16,7 @@ from cluster.layout import Cluster
 
 RECORD = "cluster.json"
 EVERYTHING = ".all"  # the lock of what the clusters share
+NEW_SIZE = 2  # nodes
 
 
 def clusters() -> list[Cluster]:
@@ -36,6 +37,11 @@ def get(name: str) -> Cluster:
 def of_kubeconfig(path: Path) -> Cluster | None:
     """The cluster of this host that the kubeconfig is of, if it is one's own."""
     return next((each for each in clusters() if each.kubeconfig.resolve() == path.resolve()), None)
+
+
+def size_of(name: str) -> int:
+    """How many nodes it has, or is to have if it is new."""
+    return next((cluster.size for cluster in clusters() if cluster.name == name), NEW_SIZE)
 
 
 def claim(name: str, size: int) -> Cluster:

@@ -35,7 +35,10 @@ app = typer.Typer(help="A real Kubernetes on this host: make it, look at it, rem
 )
 def up(
     name: ClusterName = DEFAULT,
-    nodes: Annotated[int, typer.Option(help="How many nodes; 0 for a control plane only.")] = 2,
+    nodes: Annotated[
+        int | None,
+        typer.Option(help="How many nodes, 0: a control plane only. Default: as many as it has; 2 if it is new."),
+    ] = None,
     programs: Annotated[
         Path | None,
         typer.Option(envvar="HOSTLER_PROGRAMS", help="Folder with etcd, kube-apiserver, ... to use.", file_okay=False),
@@ -48,7 +51,7 @@ def up(
     """Make a cluster, or mend one: what is right already stays as it is."""
     progress = Progress()
     print(f"cluster {name}", file=sys.stderr)
-    cluster = make.up(name, nodes, programs, progress)
+    cluster = make.up(name, registry.size_of(name) if nodes is None else nodes, programs, progress)
     print(f"cluster {name} is up after {progress.seconds:.0f} s", file=sys.stderr)
     introduce(cluster, merge=merge)
 

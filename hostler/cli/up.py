@@ -31,7 +31,9 @@ Values = list[str]
 
 def up(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     name: ClusterName = DEFAULT,
-    nodes: Annotated[int, typer.Option(help="How many nodes.", min=1)] = 2,
+    nodes: Annotated[
+        int | None, typer.Option(help="How many nodes. Default: as many as it has; 2 if it is new.", min=1)
+    ] = None,
     given: Annotated[
         Path | None,
         typer.Option("--programs", envvar="HOSTLER_PROGRAMS", help="Folder with the programs of Kubernetes."),
@@ -52,7 +54,8 @@ def up(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         chosen = provide_images(ours, progress)
     else:
         built = build_images(progress)
-        ours = clusters.up(name, nodes, given, progress, [image.tar for image in built.values()])
+        size = nodes or registry.size_of(name) or registry.NEW_SIZE  # guests need a node
+        ours = clusters.up(name, size, given, progress, [image.tar for image in built.values()])
         config, chosen = str(ours.kubeconfig), chart_values(built, progress)
         introduce(ours, merge=merge)
     install(folder, config, [*chosen, *(values or [])], progress)
