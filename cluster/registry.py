@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ def clusters() -> list[Cluster]:
 def get(name: str) -> Cluster:
     """ClusterError if there is none of that name."""
     path = layout.CLUSTERS / layout.checked_name(name) / RECORD
+    if path.parent.is_dir() and not os.access(path.parent, os.X_OK):
+        raise ClusterError(f"cluster {name} is root's: only root may look at it")
     if not path.exists():
         there = ", ".join(cluster.name for cluster in clusters()) or "none"
         raise ClusterError(f"no cluster named {name} (there is: {there}); `vmctl cluster up --name {name}` makes it")
@@ -101,6 +104,8 @@ def _read(path: Path) -> Cluster:
 
 def _write(cluster: Cluster) -> None:
     cluster.state.mkdir(parents=True, exist_ok=True)
+    # keys, logs and guests' disks: nobody else walks in; what runs in pods has mounts, which do not lead through here
+    cluster.state.chmod(0o700)
     fresh = cluster.state / f".{RECORD}"
     fresh.write_text(json.dumps({"index": cluster.index, "nodes": cluster.size}))
     fresh.replace(cluster.state / RECORD)

@@ -86,7 +86,8 @@ def status(
     if output is Output.JSON:
         print(json.dumps(found[0] if name else found, indent=2))
     elif not found:
-        print("no cluster on this host: `vmctl cluster up` makes one")
+        hidden = "" if os.geteuid() == 0 else " that you may look at"  # root's are root's alone
+        print(f"no cluster on this host{hidden}: `vmctl cluster up` makes one")
     else:
         print("\n\n".join(map(_told, found)))
     raise typer.Exit(0 if all(content["healthy"] for content in found) else 1)

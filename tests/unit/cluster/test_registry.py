@@ -41,6 +41,22 @@ def test_a_kubeconfig_tells_whose_it_is(elsewhere):
     assert registry.of_kubeconfig(elsewhere / "other") is None
 
 
+def test_its_folder_is_its_owners_alone_also_one_that_is_there_already():
+    registry.claim("a", 0)
+    state = registry.get("a").state
+    assert state.stat().st_mode & 0o777 == 0o700
+    state.chmod(0o755)
+    registry.claim("a", 0)
+    assert state.stat().st_mode & 0o777 == 0o700
+
+
+def test_who_may_not_look_is_told_so(monkeypatch):
+    registry.claim("a", 0)
+    monkeypatch.setattr(registry.os, "access", lambda path, _: path.name != "a")
+    with pytest.raises(ClusterError, match="cluster a is root's"):
+        registry.get("a")
+
+
 def test_a_damaged_record_is_told_with_its_place():
     registry.claim("a", 0)
     (layout.CLUSTERS / "a" / registry.RECORD).write_text("{")
