@@ -20,7 +20,7 @@ def elsewhere(tmp_path, monkeypatch):
 
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setattr(layout, "CLUSTERS", tmp_path)
-    monkeypatch.setattr(registry, "host_networks", list)
+    monkeypatch.setattr(registry, "host_networks", dict)
     monkeypatch.setattr(cli.make, "up", ask)
     monkeypatch.setattr(up.programs, "find", lambda *_: {})
     monkeypatch.setattr(up.programs, "cache", lambda: tmp_path / "cache")
