@@ -28,6 +28,7 @@ from cluster import (
     readiness,
     registry,
     retire,
+    routing,
     seed,
     spec,
     supervisor,
@@ -85,6 +86,7 @@ def plant(cluster: Cluster, archives: Sequence[Path], found: dict[str, Path]) ->
 def finish_nodes(cluster: Cluster, archives: Sequence[Path], progress: Progress) -> None:
     """Wait until pods run; nodes that were there before get the images that they lack."""
     with progress.stage("nodes ready"):
+        routing.require_way(cluster)
         wait("containerd on every node", lambda: _running(cluster, "containerd-"), NODE_SECONDS)
         load.load(cluster, archives)
         wait("every node", lambda: _registered(cluster), NODE_SECONDS)
