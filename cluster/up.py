@@ -25,6 +25,7 @@ from cluster import (
     pki,
     power,
     programs,
+    proxy,
     readiness,
     registry,
     retire,
@@ -109,6 +110,7 @@ def configure(cluster: Cluster, found: dict[str, Path]) -> None:
     kubeconfig.write_all(cluster)
     for one in cluster.nodes:
         node.configure(one, share=1 / cluster.size)
+    proxy.keep(cluster)
     power.reset(cluster)  # who was switched off starts, too
     spec.save(cluster.state / supervisor.PROGRAMS, power.wanted(cluster))
 

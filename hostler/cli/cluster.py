@@ -14,7 +14,7 @@ import typer
 from cluster import down as remove
 from cluster import kubeconfig as kubeconfigs
 from cluster import load as loading
-from cluster import logfile, registry
+from cluster import logfile, proxy, registry
 from cluster import status as state
 from cluster import up as make
 from cluster.errors import ClusterError
@@ -63,6 +63,8 @@ def introduce(cluster: Cluster, *, merge: bool) -> None:
         print(f"kubectl talks to it by default (context {cluster.name})", file=sys.stderr)
     else:
         print(f"export KUBECONFIG={cluster.kubeconfig}", file=sys.stderr)
+    if advice := proxy.advice(cluster):
+        print(advice, file=sys.stderr)
     if shutil.which("kubectl") is None:
         print(f"no kubectl on PATH: use `vmctl kubectl`, or {cluster.bin / 'kubectl'}", file=sys.stderr)
 
@@ -142,7 +144,7 @@ def kubectl(context: typer.Context) -> None:
     cluster: Cluster = registry.get(os.environ.get("HOSTLER_CLUSTER", DEFAULT))
     words = sys.argv[sys.argv.index(context.info_name or "kubectl") + 1 :]  # as they were typed: click drops a "--"
     command = [str(cluster.bin / "kubectl"), f"--kubeconfig={cluster.kubeconfig}", *words]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
+    raise typer.Exit(subprocess.run(command, check=False, env=proxy.direct(os.environ)).returncode)
 
 
 def add(whole: typer.Typer) -> None:
