@@ -13,6 +13,7 @@ from cluster.layout import Cluster
 from cluster.pki import ADMIN, CA
 
 PARTS = ("clusters", "users", "contexts")
+ADVICE = "mend it, or set KUBECONFIG to another"
 
 
 def write_all(cluster: Cluster) -> None:
@@ -87,15 +88,31 @@ def remove_from_users(cluster: Cluster) -> None:
 
 def load(path: Path) -> dict[str, Any]:
     """What the file says; nothing if there is none."""
-    if not path.exists():
-        return {}
     try:
         content = yaml.safe_load(path.read_text()) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise ClusterError(f"{path} cannot be read as a kubeconfig: {error}") from error
-    if not isinstance(content, dict):
-        raise ClusterError(f"{path} is not a kubeconfig")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ClusterError(f"{path} cannot be read ({error.strerror}): {ADVICE}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ClusterError(f"{path} is no kubeconfig ({_wrong(error)}): {ADVICE}") from error
+    if not isinstance(content, dict) or not all(_named(content.get(part) or [], part[:-1]) for part in PARTS):
+        raise ClusterError(f"{path} is no kubeconfig (no lists of clusters, users and contexts): {ADVICE}")
     return content
+
+
+def _named(entries: object, what: str) -> bool:
+    """It is a list of things with names."""
+    return isinstance(entries, list) and all(
+        isinstance(entry, dict) and isinstance(entry.get("name"), str) and isinstance(entry.get(what) or {}, dict)
+        for entry in entries
+    )
+
+
+def _wrong(error: Exception) -> str:
+    """Where, but not what is written there: it may be a key."""
+    mark = getattr(error, "problem_mark", None)
+    return f"no YAML at line {mark.line + 1}" if mark else "no YAML"
 
 
 def save(path: Path, content: dict[str, Any]) -> None:

@@ -168,8 +168,13 @@ class Cluster:
 
     @property
     def system_cgroup(self) -> str:
-        """Of the supervisor and the control plane; the nodes' programs have theirs below it."""
+        """Of all programs; they are in groups below it."""
         return f"{self.cgroup}/system"
+
+    @property
+    def control_cgroup(self) -> str:
+        """Of the supervisor and the control plane."""
+        return f"{self.system_cgroup}/control"
 
     def config(self, component: str) -> Path:
         """The kubeconfig of a component."""

@@ -28,11 +28,7 @@ FOLLOW_SECONDS = 0.3
 app = typer.Typer(help="A real Kubernetes on this host: make it, look at it, remove it.", no_args_is_help=True)
 
 
-@app.command(
-    epilog="Examples:  [cyan]vmctl cluster up[/]   two nodes, current context of kubectl afterwards  ·  "
-    "[cyan]vmctl cluster up --nodes 3[/]   also adds a node to one that is up  ·  "
-    "[cyan]vmctl cluster up --name other[/]   a second one beside it"
-)
+@app.command()
 def up(
     name: ClusterName = DEFAULT,
     nodes: Annotated[
@@ -48,7 +44,16 @@ def up(
         typer.Option(envvar="HOSTLER_MERGE", help="Make it kubectl's current context (never if KUBECONFIG is set)."),
     ] = True,
 ) -> None:
-    """Make a cluster, or mend one: what is right already stays as it is."""
+    """Make a cluster, or mend one: what is right already stays as it is.
+
+    Examples:
+
+      vmctl cluster up                 two nodes, current context of kubectl afterwards
+
+      vmctl cluster up --nodes 3       also adds a node to one that is up
+
+      vmctl cluster up --name other    a second one beside it
+    """
     progress = Progress()
     print(f"cluster {name}", file=sys.stderr)
     cluster = make.up(name, registry.size_of(name) if nodes is None else nodes, programs, progress)
@@ -71,7 +76,14 @@ def introduce(cluster: Cluster, *, merge: bool) -> None:
 
 @app.command()
 def down(name: ClusterName = DEFAULT) -> None:
-    """Remove a cluster and everything in it."""
+    """Remove a cluster and everything in it.
+
+    Examples:
+
+      vmctl cluster down
+
+      vmctl cluster down --name other
+    """
     progress = Progress()
     print(f"removing cluster {name}", file=sys.stderr)
     remove.down(name, progress)
@@ -83,7 +95,14 @@ def status(
     name: Annotated[str | None, typer.Option("--name", envvar="HOSTLER_CLUSTER", help="Only this one.")] = None,
     output: OutputOption = Output.TEXT,
 ) -> None:
-    """Tell what runs, what died, when and how often. Exit code 1 if something is wrong."""
+    """Tell what runs, what died, when and how often. Exit code 1 if something is wrong.
+
+    Examples:
+
+      vmctl cluster status
+
+      vmctl cluster status --name other -o json
+    """
     found = [state.read(cluster) for cluster in ([registry.get(name)] if name else registry.clusters())]
     if output is Output.JSON:
         print(json.dumps(found[0] if name else found, indent=2))
@@ -109,7 +128,16 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0)] = 50,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written.")] = False,
 ) -> None:
-    """Print the end of a program's log."""
+    """Print the end of a program's log.
+
+    Examples:
+
+      vmctl cluster logs                                 which programs there are
+
+      vmctl cluster logs kube-apiserver --lines 200
+
+      vmctl cluster logs kube-apiserver --follow
+    """
     cluster = registry.get(name)
     known = sorted(path.stem for path in cluster.logs.glob("*.log"))
     if program not in known:
@@ -125,7 +153,12 @@ def logs(
 
 @app.command()
 def load(archives: Annotated[list[Path], typer.Argument(metavar="TAR...")], name: ClusterName = DEFAULT) -> None:
-    """Put OCI image archives into every node."""
+    """Put OCI image archives into every node.
+
+    Examples:
+
+      vmctl cluster load image.tar other.tar
+    """
     for line in loading.load(registry.get(name), archives):
         print(line)
 
@@ -134,7 +167,14 @@ def load(archives: Annotated[list[Path], typer.Argument(metavar="TAR...")], name
 def kubeconfig(
     name: ClusterName = DEFAULT, path: Annotated[bool, typer.Option("--path", help="Only where it is.")] = False
 ) -> None:
-    """Print the administrator's kubeconfig."""
+    """Print the administrator's kubeconfig.
+
+    Examples:
+
+      vmctl cluster kubeconfig > elsewhere
+
+      export KUBECONFIG=$(vmctl cluster kubeconfig --path)
+    """
     file = registry.get(name).kubeconfig
     print(file if path else file.read_text(), end="\n" if path else "")
 

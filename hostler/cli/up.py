@@ -44,7 +44,16 @@ def up(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     ] = True,
     values: Annotated[Values | None, typer.Option("--set", help="A value for the chart, as helm's --set.")] = None,
 ) -> None:
-    """Make a cluster, install Hostler and run three virtual machines. With KUBECONFIG set: install there."""
+    """Make a cluster, install Hostler and run three virtual machines. With KUBECONFIG set: install there.
+
+    Examples:
+
+      vmctl up                                   two nodes on this host
+
+      vmctl up --nodes 3 --no-example
+
+      vmctl up --set fencing.mode=Enforce        as helm's --set
+    """
     progress = Progress()
     folder = programs.links(
         programs.find(("helm", "kubectl"), given, progress.say), programs.cache() / "bin" / catalog.KUBERNETES

@@ -235,8 +235,10 @@ async def test_migrate(hostler: ApiServer, guests: Guests, guest: str, namespace
     kinds, accounts = f"/apis/kubevirt.io/v1/namespaces/{namespace}", f"/api/v1/namespaces/{namespace}/serviceaccounts"
     template = {"spec": {"domain": {"devices": {}, "memory": {"guest": "64Mi"}}}}
     for name, strategy in (("web", "Manual"), ("off", "Halted")):
-        spec = {"runStrategy": strategy, "template": template}
-        made = hostler.create(f"{kinds}/virtualmachines", {"metadata": {"name": name}, "spec": spec})
+        vm = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "metadata": {"name": name}}
+        made = hostler.create(
+            f"{kinds}/virtualmachines", vm | {"spec": {"runStrategy": strategy, "template": template}}
+        )
         assert made.code == 201, made.message
     wish, path = {"addedNodeSelector": {"zone": "b"}}, f"{GROUP}/namespaces/{namespace}/virtualmachines"
     off = await ask(hostler, "PUT", f"{path}/off/migrate", wish)
