@@ -7,7 +7,19 @@ import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from cluster import cgroups, disks, host, journal, kubeconfig, layout, namespaces, network, registry, supervisor
+from cluster import (
+    cgroups,
+    disks,
+    host,
+    journal,
+    kubeconfig,
+    layout,
+    namespaces,
+    network,
+    registry,
+    routing,
+    supervisor,
+)
 from cluster.errors import ClusterError
 from cluster.layout import Cluster
 from cluster.preflight import require_root
@@ -31,7 +43,7 @@ def down(name: str, progress: Progress) -> None:
                     action(cluster)
     with registry.locked(registry.EVERYTHING):
         if not registry.records():
-            remove_traces()
+            remove_traces(progress)
 
 
 def stop(cluster: Cluster) -> None:
@@ -80,10 +92,11 @@ def mounts_below(folder: Path) -> list[str]:
     return [place for place in places if Path(place).is_relative_to(folder)]
 
 
-def remove_traces() -> None:
+def remove_traces(progress: Progress) -> None:
     """What all clusters shared."""
     namespaces.remove_places()
-    network.restore_forwarding()
+    if why := routing.restore():
+        progress.say(why)
     leftovers = list(layout.CLUSTERS.iterdir())
     if any(path.is_dir() for path in leftovers):
         raise ClusterError(f"{layout.CLUSTERS} has folders that belong to no cluster: look at them and remove them")

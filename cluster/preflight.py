@@ -2,7 +2,7 @@
 
 import os
 
-from cluster import catalog, image_builder, layout, network, node, registry
+from cluster import catalog, image_builder, layout, node, registry, routing
 from cluster.errors import ClusterError
 
 
@@ -17,7 +17,7 @@ def preflight(name: str, size: int, *, images: bool = False) -> None:
     if images:
         image_builder.require(*image_builder.TOOLS)
     if size:
-        network.require_bridge_filter()
+        routing.require_bridge_filter()
 
 
 def require_root() -> None:

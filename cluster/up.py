@@ -24,9 +24,11 @@ from cluster import (
     pki,
     power,
     programs,
+    proxy,
     readiness,
     registry,
     retire,
+    routing,
     seed,
     spec,
     supervisor,
@@ -82,6 +84,7 @@ def plant(cluster: Cluster, archives: Sequence[Path], found: dict[str, Path]) ->
 def finish_nodes(cluster: Cluster, archives: Sequence[Path], progress: Progress) -> None:
     """Wait until pods run; nodes that were there before get the images that they lack."""
     with progress.stage("nodes ready"):
+        routing.require_way(cluster)
         with diagnosis.explained(cluster):
             wait("containerd on every node", lambda: _running(cluster, "containerd-"), NODE_SECONDS)
         load.load(cluster, archives)
@@ -101,6 +104,7 @@ def configure(cluster: Cluster, found: dict[str, Path]) -> None:
     kubeconfig.write_all(cluster)
     for one in cluster.nodes:
         node.configure(one, share=1 / cluster.size)
+    proxy.keep(cluster)
     power.reset(cluster)  # who was switched off starts, too
     spec.save(cluster.state / supervisor.PROGRAMS, power.wanted(cluster))
 

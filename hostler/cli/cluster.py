@@ -14,7 +14,7 @@ import typer
 from cluster import down as remove
 from cluster import kubeconfig as kubeconfigs
 from cluster import load as loading
-from cluster import logfile, registry
+from cluster import logfile, proxy, registry
 from cluster import status as state
 from cluster import up as make
 from cluster.errors import ClusterError
@@ -31,7 +31,10 @@ app = typer.Typer(help="A real Kubernetes on this host: make it, look at it, rem
 @app.command()
 def up(
     name: ClusterName = DEFAULT,
-    nodes: Annotated[int, typer.Option(help="How many nodes; 0 for a control plane only.")] = 2,
+    nodes: Annotated[
+        int | None,
+        typer.Option(help="How many nodes, 0: a control plane only. Default: as many as it has; 2 if it is new."),
+    ] = None,
     programs: Annotated[
         Path | None,
         typer.Option(envvar="HOSTLER_PROGRAMS", help="Folder with etcd, kube-apiserver, ... to use.", file_okay=False),
@@ -53,7 +56,7 @@ def up(
     """
     progress = Progress()
     print(f"cluster {name}", file=sys.stderr)
-    cluster = make.up(name, nodes, programs, progress)
+    cluster = make.up(name, registry.size_of(name) if nodes is None else nodes, programs, progress)
     print(f"cluster {name} is up after {progress.seconds:.0f} s", file=sys.stderr)
     introduce(cluster, merge=merge)
 
@@ -64,6 +67,8 @@ def introduce(cluster: Cluster, *, merge: bool) -> None:
         print(f"kubectl talks to it by default (context {cluster.name})", file=sys.stderr)
     else:
         print(f"export KUBECONFIG={cluster.kubeconfig}", file=sys.stderr)
+    if advice := proxy.advice(cluster):
+        print(advice, file=sys.stderr)
     if shutil.which("kubectl") is None:
         print(f"no kubectl on PATH: use `vmctl kubectl`, or {cluster.bin / 'kubectl'}", file=sys.stderr)
 
@@ -111,7 +116,8 @@ def status(
     if output is Output.JSON:
         print(json.dumps(found[0] if name else found, indent=2))
     elif not found:
-        print("no cluster on this host: `vmctl cluster up` makes one")
+        hidden = "" if os.geteuid() == 0 else " that you may look at"  # root's are root's alone
+        print(f"no cluster on this host{hidden}: `vmctl cluster up` makes one")
     else:
         print("\n\n".join(map(_told, found)))
     raise typer.Exit(0 if all(content["healthy"] for content in found) else 1)
@@ -187,7 +193,7 @@ def kubectl(context: typer.Context) -> None:
     cluster: Cluster = registry.get(os.environ.get("HOSTLER_CLUSTER", DEFAULT))
     words = sys.argv[sys.argv.index(context.info_name or "kubectl") + 1 :]  # as they were typed: click drops a "--"
     command = [str(cluster.bin / "kubectl"), f"--kubeconfig={cluster.kubeconfig}", *words]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
+    raise typer.Exit(subprocess.run(command, check=False, env=proxy.direct(os.environ)).returncode)
 
 
 def add(whole: typer.Typer) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 import yaml
 
-from cluster import catalog, images, kubeconfig, load, programs, status
+from cluster import catalog, images, kubeconfig, load, programs, registry, status
 from cluster import up as clusters
 from cluster.host import run
 from cluster.images import Built
@@ -32,7 +32,9 @@ Values = list[str]
 
 def up(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     name: ClusterName = DEFAULT,
-    nodes: Annotated[int, typer.Option(help="How many nodes.", min=1)] = 2,
+    nodes: Annotated[
+        int | None, typer.Option(help="How many nodes. Default: as many as it has; 2 if it is new.", min=1)
+    ] = None,
     given: Annotated[
         Path | None,
         typer.Option("--programs", envvar="HOSTLER_PROGRAMS", help="Folder with the programs of Kubernetes."),
@@ -54,8 +56,9 @@ def up(  # noqa: PLR0913, PLR0917 - each is an option of the command line
       vmctl up --set fencing.mode=Enforce        as helm's --set
     """
     config = os.environ.get("KUBECONFIG")
+    size = nodes or registry.size_of(name) or registry.NEW_SIZE  # guests need a node
     if not config:
-        preflight(name, nodes, images=True)
+        preflight(name, size, images=True)
     progress = Progress()
     folder = programs.links(
         programs.find(("helm", "kubectl"), given, progress.say), programs.cache() / "bin" / catalog.KUBERNETES
@@ -66,7 +69,7 @@ def up(  # noqa: PLR0913, PLR0917 - each is an option of the command line
             fill(folder, file, [*chosen, *(values or [])], progress, example=example)
     else:
         built = build_images(progress)
-        ours = clusters.up(name, nodes, given, progress, [image.tar for image in built.values()])
+        ours = clusters.up(name, size, given, progress, [image.tar for image in built.values()])
         chosen = chart_values(built, progress)
         introduce(ours, merge=merge)
         fill(folder, ours.kubeconfig, [*chosen, *(values or [])], progress, example=example)

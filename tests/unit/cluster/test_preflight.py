@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cluster import down, image_pause, images, layout, network, node, preflight, programs, registry, up
+from cluster import down, image_pause, images, layout, node, preflight, programs, registry, routing, up
 from cluster.errors import ClusterError
 from cluster.progress import Progress
 from hostler.cli import up as command
@@ -32,7 +32,7 @@ def host(tmp_path, monkeypatch):
     tool(tmp_path / "bin", "gcc", says="/usr/lib/libc.a")
     monkeypatch.setattr(node, "plugins", lambda: tmp_path)
     (tmp_path / "bridge").mkdir()
-    monkeypatch.setattr(network, "BRIDGE_FILTER", tmp_path / "bridge")
+    monkeypatch.setattr(routing, "BRIDGE_SETTINGS", tmp_path / "bridge")
     monkeypatch.setattr(programs, "find", lambda *given: pytest.fail("programs are found"))
     monkeypatch.setattr(images, "build", lambda *given: pytest.fail("images are built"))
     return tmp_path
