@@ -25,6 +25,7 @@ SECURITY: Raw = {
 }
 DEFAULT_GRACE = 30  # seconds
 KUBELET_GRACE = 15  # seconds that the kubelet waits longer than PID 1 does
+LONGEST_GRACE = 2**63 // 10**9 - KUBELET_GRACE  # seconds: 292 years, what Kubernetes' durations hold, in nanoseconds
 LONGEST_REQUEST = 120_000  # characters; the kernel takes 128 KiB in one environment variable
 
 # what kubectl and KubeVirt keep on the VMI for themselves
@@ -155,7 +156,7 @@ def spread(vmi: VirtualMachineInstance) -> list[Raw]:
 def grace(vmi: VirtualMachineInstance) -> int:
     """Seconds that the guest has for an orderly shutdown."""
     asked = vmi.spec.termination_grace_period_seconds
-    return DEFAULT_GRACE if asked is None else asked
+    return DEFAULT_GRACE if asked is None else min(asked, LONGEST_GRACE)
 
 
 def plain(model: Model | None) -> Any:

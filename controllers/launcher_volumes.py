@@ -23,6 +23,9 @@ Claims = Mapping[str, PersistentVolumeClaim]
 Disk = launcher.Overlay | launcher.EmptyDisk | launcher.ClaimDisk | launcher.CloudInit
 
 RESERVED = (launcher.PRIVATE_VOLUME, launcher.DISKS_VOLUME, launcher.KERNEL_VOLUME)
+# Of sockets, pipes, configuration, UEFI variables and logs, which together are below 10 MiB. What QEMU is made to say
+# can grow faster than PID 1 cuts it off: then the kubelet evicts this pod, and not the others of a node that is full.
+PRIVATE_LIMIT = "64Mi"
 FILESYSTEM_OVERHEAD = 0.06  # of a claim, kept free for its file system's own needs, as KubeVirt does
 MIB = 2**20
 
@@ -51,7 +54,7 @@ class Storage:
 def storage(vmi: VirtualMachineInstance, claims: Claims) -> Storage:
     """All that the VMI's kernel and volumes need in the pod."""
     result = Storage()
-    result.mount(launcher.PRIVATE_VOLUME, launcher.PRIVATE, emptyDir={})
+    result.mount(launcher.PRIVATE_VOLUME, launcher.PRIVATE, emptyDir={"sizeLimit": PRIVATE_LIMIT})
     result.mount(launcher.DISKS_VOLUME, launcher.DISKS, emptyDir={})
     kernel = vmi.spec.domain.firmware and vmi.spec.domain.firmware.kernel_boot
     if kernel and (box := kernel.container):

@@ -9,6 +9,8 @@ from hostler.runtime.errors import Terminal
 from hostler.runtime.protocol import Raw
 
 PAGE_TABLES = 512  # a guest's memory costs the host about one part in so many for page tables
+CLUSTER = 13  # bits: QEMU keeps 8 bytes of table for each 64 KiB of a qcow2 image
+TABLES = 32 * MIB  # the most that it keeps of one image
 
 
 def whole(field: str, asked: str | float) -> int:
@@ -64,7 +66,17 @@ def overhead(vmi: VirtualMachineInstance, settings: ManagerSettings) -> int:
         mib += settings.overhead_graphics
     if settings.use_emulation:
         mib += math.ceil(settings.overhead_emulation * launcher.tb_cache_mib(memory - grown(vmi)))
-    return mib * MIB + memory // PAGE_TABLES
+    return mib * MIB + memory // PAGE_TABLES + tables(spec)
+
+
+def tables(spec: VirtualMachineInstanceSpec) -> int:
+    """Bytes of its qcow2 images' tables that QEMU keeps; without overlays, whose size is seen only in the pod."""
+    sizes = (
+        whole(f"volumes[{volume.name}].emptyDisk.capacity", volume.empty_disk.capacity)
+        for volume in spec.volumes
+        if volume.empty_disk
+    )
+    return sum(min(max(size, 0) >> CLUSTER, TABLES) for size in sizes)
 
 
 def resources(vmi: VirtualMachineInstance, settings: ManagerSettings) -> Raw:

@@ -47,6 +47,8 @@ def opened(root: int, *, block: bool, read_only: bool) -> int:
         found = os.fstat(path)
         if not (stat.S_ISBLK if block else stat.S_ISREG)(found.st_mode):
             raise Intruder(f"{'/'.join(parts)} is not a {'block device' if block else 'regular file'}")
+        if not block and not found.st_size:
+            raise FileNotFoundError  # the pod is making it: launcher/pod/images.py
         if not block and found.st_dev == os.fstat(root).st_dev:
             raise Intruder(f"{'/'.join(parts)} is not on a volume")
         mode = os.O_RDONLY if read_only else os.O_RDWR

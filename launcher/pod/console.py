@@ -10,7 +10,9 @@ from contextlib import suppress
 
 CHUNK = 65536
 ROOM = 262144  # bytes kept for a slow reader before dropping
-PIPE_BYTES = 1048576  # what Linux allows an unprivileged pipe: PID 1 may be busy for a moment
+# PID 1 may be busy for a moment. All pods of a node share what Linux allows one user's pipes, 64 MiB: when that is used
+# up, new pipes hold 8 KiB.
+PIPE_BYTES = 131072
 
 
 class Console:
@@ -19,7 +21,7 @@ class Console:
     def __init__(self, fifo: str, out: int = 1) -> None:
         # Read and write, so that there is no end of file between two QEMUs, and QEMU's open never waits.
         self.source = os.open(fifo, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        with suppress(OSError):  # the user's pipe quota may be used up: the usual 64 KiB will do
+        with suppress(OSError):  # it is used up: what the pipe has will do
             fcntl.fcntl(self.source, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         self.out = out
         os.set_blocking(out, False)

@@ -4,9 +4,11 @@ import os
 import signal
 from contextlib import suppress
 
+from .logs import say
 from .places import Places, environment
 
 RESTART = 1.0  # seconds between two starts
+RETRY = 5.0  # seconds until it is tried again where the node had no process or no memory left for it
 STEADY = 10.0  # a libvirtd that lived this long did start
 GIVE_UP = 5  # starts that may fail in a row
 WORDS = 8192  # bytes of libvirtd's last words that are kept
@@ -30,13 +32,19 @@ class Daemon:
 
     @property
     def hopeless(self) -> bool:
-        return self.failures >= GIVE_UP
+        return not self.pid and self.failures >= GIVE_UP
 
     def keep(self, now: float) -> None:
         """Start it if there is none and it is time."""
-        if not self.pid and now >= self.due:
+        if self.pid or now < self.due:
+            return
+        try:
             self.pid = spawn(self.places, "libvirtd", output=self.sink)
             self.born = now
+        except OSError as error:
+            say(f"cannot start libvirtd: {error}")
+            self.failures += 1
+            self.due = now + RETRY
 
     def listen(self) -> None:
         """Take what it said."""
@@ -50,16 +58,17 @@ class Daemon:
         self.due = max(now, self.born + RESTART)
 
 
-def spawn(places: Places, *command: str, output: int = 2) -> int:
-    """Start a program in a session of its own; all that it says goes to one descriptor. Its process id."""
+def spawn(places: Places, *command: str, output: int | None) -> int:
+    """Start a program in a session of its own; all that it says goes to one descriptor, or nowhere. Its process id."""
+    nowhere = (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)
     return os.posix_spawnp(
         command[0],
         command,
         environment(places),
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_DUP2, output, 1),
-            (os.POSIX_SPAWN_DUP2, output, 2),
+            nowhere if output is None else (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
         setsid=True,
         setsigmask=(),

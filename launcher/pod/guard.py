@@ -7,11 +7,13 @@ import os
 import select
 import signal
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 
 from .console import Console
 from .daemon import GIVE_UP, Daemon, spawn
 from .ending import MOVED, STOPPED, Ending, Verdict
+from .logs import say, trim
 from .outcome import Outcome
 from .places import Places
 
@@ -21,16 +23,21 @@ LAST = 2.0  # seconds from there to our own end
 TERMINATION_LOG = 4096  # bytes that the kubelet reads, from the end
 LINGER = 2.0  # seconds that libvirtd gets, after the guest has moved away, to tell so who asked for it
 GLANCE = 0.02  # seconds between two looks whether libvirtd is there, at the start only
+TRIM = 30.0  # seconds between two looks whether QEMU has said too much
 
 LIBVIRT_FAILED: Verdict = (1, "LibvirtFailed", f"libvirtd ended {GIVE_UP} times in a row")
 NO_GUEST: Verdict = (1, "Stopped", "told to stop while no guest ran")
 
 
-def stopping(grace: float) -> list[tuple[float, str]]:
-    """What to do, and how many seconds after SIGTERM: ask, ask again, destroy, kill, leave."""
-    asks = int(-(-grace // ASK_AGAIN))
-    ends = [(grace, "destroy"), (grace + MERCY, "kill"), (grace + MERCY + LAST, "leave")]
-    return [(i * ASK_AGAIN, "shutdown") for i in range(asks)] + ends
+def stopping(grace: float) -> Iterator[tuple[float, str]]:
+    """What to do, and how many seconds after SIGTERM: ask, ask again, destroy, kill, leave. A grace may be years."""
+    after = 0.0
+    while after < grace:
+        yield after, "shutdown"
+        after += ASK_AGAIN
+    yield grace, "destroy"
+    yield grace + MERCY, "kill"
+    yield grace + MERCY + LAST, "leave"
 
 
 class Guard:
@@ -47,7 +54,9 @@ class Guard:
         self.virsh = 0
         self.warm = False
         self.asked = False  # whether we were told to end the guest
-        self.plan: list[tuple[float, str]] = []  # then: when to do what
+        self.plan: Iterator[tuple[float, str]] = iter(())  # then: when to do what
+        self.due: tuple[float, str] | None = None  # the first of it
+        self.log_due = 0.0  # when to look how long QEMU's log is
         self.moved: tuple[float, Verdict] | None = None  # the guest has moved away: when to end, and how
 
     def run(self) -> tuple[Verdict, int | None, str]:
@@ -94,14 +103,15 @@ class Guard:
             with suppress(KeyError):
                 poll.unregister(self.console.out)
 
-    def patience(self, now: float) -> int | None:
-        """Milliseconds until there is something to do; None for ever."""
-        due = [] if self.daemon.pid else [self.daemon.due]
+    def patience(self, now: float) -> int:
+        """Milliseconds until there is something to do."""
+        due = [self.log_due]
+        due += [] if self.daemon.pid else [self.daemon.due]
         due += [] if self.warm else [now + GLANCE]
-        due += [self.plan[0][0]] if self.plan else []
+        due += [self.due[0]] if self.due else []
         due += [self.ending.due] if self.ending.dead else []
         due += [self.moved[0]] if self.moved else []
-        return max(1, int((min(due) - now) * 1000) + 1) if due else None
+        return max(1, int((min(due) - now) * 1000) + 1)
 
     def hear(self, signals: bytes) -> None:
         """React to signals. Linux merges them: one SIGCHLD may stand for many children."""
@@ -109,7 +119,8 @@ class Guard:
         if not self.asked and (signal.SIGTERM in signals or signal.SIGINT in signals):
             say(f"told to stop: the guest has {self.grace:.0f} s to shut down")
             self.asked = True
-            self.plan = [(now + seconds, verb) for seconds, verb in stopping(self.grace)]
+            self.plan = ((now + seconds, verb) for seconds, verb in stopping(self.grace))
+            self.due = next(self.plan)
         self.reap(now)
 
     def reap(self, now: float) -> None:
@@ -128,6 +139,7 @@ class Guard:
 
     def step(self, now: float) -> Verdict | None:
         """Do what is due; the verdict if it is over."""
+        self.tidy(now)
         if self.moved:
             return self.moved[1] if now >= self.moved[0] else None
         if found := self.over(now):
@@ -136,9 +148,16 @@ class Guard:
             return LIBVIRT_FAILED
         self.daemon.keep(now)
         self.warm_up()
-        if self.plan and now >= self.plan[0][0]:
-            return self.act(self.plan.pop(0)[1])
+        if self.due and now >= self.due[0]:
+            verb, self.due = self.due[1], next(self.plan, None)
+            return self.act(verb)
         return None
+
+    def tidy(self, now: float) -> None:
+        """Keep QEMU from filling the pod's private volume with what it says: the kubelet would evict the pod."""
+        if now >= self.log_due:
+            self.log_due = now + TRIM
+            trim(self.ending.log)
 
     def over(self, now: float) -> Verdict | None:
         """How the guest has ended, if it has."""
@@ -159,12 +178,15 @@ class Guard:
         """Have libvirt learn what QEMU can do (0.5 s) while the node's agent still sets up the network."""
         if not self.warm and os.path.exists(self.places.socket):
             self.warm = True
-            self.ask("domcapabilities", output=os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC))
+            self.ask("domcapabilities", output=None)
 
-    def ask(self, *command: str, output: int = 2) -> None:
-        """Have virsh tell libvirt; its answer does not matter."""
+    def ask(self, *command: str, output: int | None = 2) -> None:
+        """Have virsh tell libvirt; its answer does not matter, nor whether the node has room for it now."""
         uri = f"qemu+unix:///session?socket={self.places.socket}"
-        self.virsh = spawn(self.places, "virsh", "-q", "-c", uri, *command, output=output)
+        try:
+            self.virsh = spawn(self.places, "virsh", "-q", "-c", uri, *command, output=output)
+        except OSError as error:
+            say(f"cannot start virsh {command[0]}: {error}")
 
     def act(self, verb: str) -> Verdict | None:
         """One step towards the guest's end."""
@@ -197,12 +219,6 @@ def kill(pid: int) -> None:
     if pid > 1:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-
-
-def say(what: str) -> None:
-    """One line to the container's log; never waits."""
-    with suppress(OSError):
-        os.write(2, f"hostler: {what}\n".encode())
 
 
 def report(places: Places, verdict: Verdict, exit_code: int | None = None, result: str = "") -> int:

@@ -108,21 +108,29 @@ def claim(path: Path, size: int, volume: str) -> None:
     try:
         found = path.lstat()
     except FileNotFoundError:
-        return sparse(path, size, volume)
+        return sparse(path, size, volume, os.O_CREAT | os.O_EXCL)
     if not stat.S_ISREG(found.st_mode):
         raise PrepareError(f"volume {volume}: disk.img on the claim is not a regular file")
+    if not found.st_size:  # who made it was stopped half-way
+        sparse(path, size, volume)
     return None
 
 
-def sparse(path: Path, size: int, volume: str) -> None:
-    """A file of `size` bytes that takes no room yet; a size the file system lacks is refused, less 10 %."""
+def sparse(path: Path, size: int, volume: str, create: int = 0) -> None:
+    """A file of `size` bytes that takes no room yet; a size the file system lacks is refused, less 10 %.
+
+    One without bytes is none yet, to us and to the node's agent. It gets its length in one call, in its place: were it
+    replaced by another, of two pods that find it at once the later would take the disk from the earlier.
+    """
     room = os.statvfs(path.parent)
     free = room.f_bavail * room.f_frsize
     if free < size * 0.9:  # KubeVirt's tolerance: a file system never offers all of its volume
         raise PrepareError(f"volume {volume}: the claim has {free} bytes free, its disk needs {size}")
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o660)
+    handle = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | create, 0o660)
     try:
-        os.ftruncate(handle, min(size, free) // 512 * 512)
+        now = os.fstat(handle)
+        if stat.S_ISREG(now.st_mode) and not now.st_size:  # a tenant's folder: it may be another than a moment ago
+            os.ftruncate(handle, min(size, free) // 512 * 512)
     finally:
         os.close(handle)
 

@@ -100,6 +100,7 @@ def test_the_pod_may_do_nothing() -> None:
         pytest.param({}, 45, 30, id="default"),
         pytest.param({"terminationGracePeriodSeconds": 120}, 135, 120, id="as asked"),
         pytest.param({"terminationGracePeriodSeconds": 0}, 15, 0, id="none"),
+        pytest.param({"terminationGracePeriodSeconds": 2**63 - 1}, 9223372036, 9223372021, id="no more than 292 years"),
     ],
 )
 def test_the_kubelet_waits_longer_than_pid_1(spec: Raw, grace: int, guest: int) -> None:
@@ -321,6 +322,26 @@ def test_overcommitted_overhead_is_in_the_limit_alone() -> None:
 def test_an_emulated_guest_needs_room_for_its_translated_code(memory: str, mib: int) -> None:
     one = vmi(spec=domain(memory={"guest": memory}))
     assert overhead(one, EMULATED) - overhead(one, KVM) == mib * MIB
+
+
+def test_what_qemu_says_cannot_fill_the_node() -> None:
+    volumes = {each["name"]: each for each in pod()["spec"]["volumes"]}
+    assert volumes["private"] == {"name": "private", "emptyDir": {"sizeLimit": "64Mi"}}
+
+
+@pytest.mark.parametrize(
+    ("capacities", "kib"),
+    [
+        pytest.param([], 0, id="none"),
+        pytest.param(["1Gi"], 128, id="an eighth of a thousandth"),
+        pytest.param(["256Gi"], 32 * 1024, id="the whole table of 256 GiB"),
+        pytest.param(["4Ti", "8Gi"], 33 * 1024, id="no more of one image"),
+    ],
+)
+def test_qemu_keeps_the_tables_of_empty_disks(capacities: list[str], kib: int) -> None:
+    volumes = [{"name": f"d{i}", "emptyDisk": {"capacity": size}} for i, size in enumerate(capacities)]
+    one, bare = vmi(spec=domain() | {"volumes": volumes}), vmi(spec=domain())
+    assert overhead(one, KVM) - overhead(bare, KVM) == kib * 1024
 
 
 def test_overhead_grows_with_what_costs() -> None:

@@ -29,7 +29,7 @@ def image(root: Path) -> Path:
 
 
 def test_a_file_that_is_not_on_a_volume(root: Path) -> None:
-    image(root).write_bytes(b"")
+    image(root).write_bytes(b"x")
     with pytest.raises(Intruder, match="not on a volume"):
         opened(root)
 
@@ -63,6 +63,12 @@ def test_a_file_is_no_device(root: Path) -> None:
 
 
 def test_nothing_yet(root: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        opened(root)
+
+
+def test_a_disk_that_is_being_made_is_not_there_yet(root: Path) -> None:
+    image(root).touch()
     with pytest.raises(FileNotFoundError):
         opened(root)
 

@@ -1,5 +1,6 @@
 """The console's way from QEMU's FIFO to the container's log."""
 
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,11 @@ def ends(tmp_path: Path) -> Iterator[Ends]:
     yield found
     for handle in (found.runtime, found.console.out, found.console.source, found.qemu):
         os.close(handle)
+
+
+def test_pipes_of_many_guests_fit_into_the_users_quota(ends: Ends) -> None:
+    """64 MiB in all: with a megabyte each, the 65th guest's pipes held 8 KiB."""
+    assert 65536 < fcntl.fcntl(ends.console.source, fcntl.F_GETPIPE_SZ) <= 131072
 
 
 def test_bytes_pass_unchanged(ends: Ends) -> None:

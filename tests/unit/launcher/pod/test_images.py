@@ -147,6 +147,29 @@ def test_a_claim_gets_its_disk_once(tmp_path: Path) -> None:
     assert disk.read_bytes() == b"precious"
 
 
+def test_a_disk_whose_making_was_cut_short_is_made(tmp_path: Path) -> None:
+    disk = tmp_path / "disk.img"
+    disk.touch()
+    disk.with_name("seen").hardlink_to(disk)  # by another pod that found it at the same time
+    images.claim(disk, 5 * MIB, "data")
+    assert disk.stat().st_size == disk.with_name("seen").stat().st_size == 5 * MIB
+
+
+def test_a_disk_that_another_pod_has_made_meanwhile_is_kept(tmp_path: Path) -> None:
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(b"precious")
+    images.sparse(disk, 5 * MIB, "data")
+    assert disk.read_bytes() == b"precious"
+
+
+def test_a_disk_that_has_become_a_link_is_not_followed(tmp_path: Path) -> None:
+    tmp_path.joinpath("secret").touch()
+    tmp_path.joinpath("disk.img").symlink_to(tmp_path / "secret")
+    with pytest.raises(OSError, match="symbolic links"):
+        images.sparse(tmp_path / "disk.img", MIB, "data")
+    assert not tmp_path.joinpath("secret").stat().st_size
+
+
 def test_a_link_on_a_claim_is_refused(tmp_path: Path) -> None:
     (tmp_path / "disk.img").symlink_to("/etc/passwd")
     with pytest.raises(PrepareError, match="not a regular file"):
@@ -157,3 +180,9 @@ def test_a_claim_that_is_too_small(tmp_path: Path) -> None:
     with pytest.raises(PrepareError, match=r"volume data: the claim has \d+ bytes free, its disk needs"):
         images.claim(tmp_path / "disk.img", 1 << 60, "data")
     assert not (tmp_path / "disk.img").exists()
+
+
+def test_a_claim_that_is_still_too_small(tmp_path: Path) -> None:
+    (tmp_path / "disk.img").touch()
+    with pytest.raises(PrepareError, match="bytes free, its disk needs"):
+        images.claim(tmp_path / "disk.img", 1 << 60, "data")
