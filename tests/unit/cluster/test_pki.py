@@ -116,21 +116,19 @@ def test_a_damaged_pair_is_issued_anew(cluster, file, content, anew):
 def test_what_begins_only_later_is_issued_anew(cluster, monkeypatch):
     """The clock was ahead when it was issued."""
     (cluster.pki / "admin.crt").unlink()
-    monkeypatch.setattr(pki, "EARLIER", -timedelta(days=1))
-    pki.issue(cluster)
+    with monkeypatch.context() as ahead:
+        ahead.setattr(pki, "EARLIER", -timedelta(days=1))
+        pki.issue(cluster)
     assert read(cluster, "admin").not_valid_before_utc > datetime.now(UTC)
-    monkeypatch.undo()
-    monkeypatch.setattr(layout, "CLUSTERS", cluster.state.parent)
     pki.issue(cluster)
     assert read(cluster, "admin").not_valid_before_utc < datetime.now(UTC)
 
 
 def test_an_authority_that_was_made_anew_signs_all_also_when_that_was_interrupted(cluster, monkeypatch):
     (cluster.pki / "ca.crt").unlink()
-    monkeypatch.setattr(pki, "identities", lambda cluster: [])
-    pki.issue(cluster)
-    monkeypatch.undo()
-    monkeypatch.setattr(layout, "CLUSTERS", cluster.state.parent)
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(pki, "identities", lambda cluster: [])
+        pki.issue(cluster)
     pki.issue(cluster)
     read(cluster, "admin").verify_directly_issued_by(read(cluster, "ca"))
 
