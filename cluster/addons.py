@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from cluster import host, images, oci
+from cluster import durable, host, images, oci
 from cluster.layout import DOMAIN, Cluster
 
 COREDNS_IMAGE = "docker.io/hostler/coredns"
@@ -27,7 +27,7 @@ def archives(coredns: Path, version: str) -> list[Path]:
     """Archives of the images that the cluster itself needs; made once."""
     about = coredns.stat()
     dns = images.cache_folder() / "archives" / f"coredns-{version}-{about.st_size:x}-{about.st_mtime_ns:x}.tar"
-    if not dns.exists():
+    if not durable.whole(dns):
         files, ref = {"/coredns": coredns}, coredns_ref(version)
         # not compressed: it never leaves this host
         oci.write_image(dns, ref, files, entrypoint=["/coredns"], user="65532:65532", compress=False)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+MACHINE = "x86_64"  # what the releases below are for, as uname says it
 KUBERNETES = "v1.37.2"
 ETCD = "v3.7.3"
 CONTAINERD = "2.4.2"

@@ -1,6 +1,7 @@
 """The cgroups of a cluster: where its nodes keep their pods, and by which all that it started is found again.
 
-With cgroup version 1 a path exists in each controller's own hierarchy, with version 2 in one.
+With cgroup version 1 a path exists in each controller's own hierarchy, with version 2 in one. There a group has either
+processes or controllers for the groups below it (the kernel answers EBUSY to the other): processes enter leaves only.
 """
 
 import os
@@ -13,13 +14,16 @@ from pathlib import Path
 from cluster.errors import ClusterError
 
 MOUNTS = Path("/proc/self/mountinfo")
+ROOT = Path("/sys/fs/cgroup")  # version 2 itself, or a folder with version 1's hierarchies
 INHERITED = ("cpuset.cpus", "cpuset.mems")  # version 1: empty in a new group, and then no process may enter it
 TRACKING = ("pids", "freezer", "devices", "cpu")  # version 1: the first of them that there is has our own processes
 GONE_SECONDS = 15
 
 
 def hierarchies() -> list[Path]:
-    """Where version 1 is mounted, or else version 2."""
+    """Where version 2 is mounted if it is the host's, else where version 1 is."""
+    if (ROOT / "cgroup.controllers").exists():
+        return [ROOT]  # as runc and the kubelet see it: a hierarchy of version 1 beside it is somebody else's
     roots = _mounted("cgroup") or _mounted("cgroup2")
     if not roots:
         raise ClusterError("no cgroups are mounted below /sys/fs/cgroup: pods cannot run here")
@@ -87,25 +91,37 @@ def processes(group: str) -> set[int]:
 
 
 def kill(group: str) -> None:
-    """SIGKILL all in the group until none is left; ClusterError names those that do not go."""
+    """SIGKILL all in the group until none is left, thawed; ClusterError names those that do not go."""
     deadline = time.monotonic() + GONE_SECONDS
-    while pids := processes(group):
+    while True:
+        pids = processes(group)
+        _signal(group, pids)
+        for folder in _folders(group):
+            _thaw(
+                folder
+            )  # what is frozen dies as it thaws, before it does anything else; an empty group is thawed, too
+        if not pids:
+            return
         if time.monotonic() > deadline:
             raise ClusterError(f"processes in {group} do not end: {sorted(pids)}")
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        thaw(group)  # what is frozen dies as it thaws, before it does anything else
         time.sleep(0.05)
+
+
+def _signal(group: str, pids: set[int]) -> None:
+    for folder in (root / group.strip("/") for root in _mounted("cgroup2")):
+        if os.getpid() not in _below(folder):
+            _write(folder / "cgroup.kill", "1")  # version 2: all at once, and who is born meanwhile
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def freeze(group: str) -> None:
     """Stop all in the group and below it where they are."""
-    freezer = next((root for root in _mounted("cgroup") if root.name == "freezer"), None)
+    freezer = next((root for root in hierarchies() if root.name == "freezer"), None)
     if freezer is None:
-        _write_all(_mounted("cgroup2"), group, "cgroup.freeze", "1")
+        for root in _mounted("cgroup2"):
+            _write(root / group.strip("/") / "cgroup.freeze", "1")
         return
     folder = freezer / group.strip("/")
     folder.mkdir(parents=True, exist_ok=True)
@@ -126,14 +142,21 @@ def freeze(group: str) -> None:
 
 def thaw(group: str) -> None:
     """Undo `freeze`."""
-    _write_all([root for root in _mounted("cgroup") if root.name == "freezer"], group, "freezer.state", "THAWED")
-    _write_all(_mounted("cgroup2"), group, "cgroup.freeze", "0")
+    for root in _everywhere():
+        _thaw(root / group.strip("/"))
 
 
-def _write_all(roots: list[Path], group: str, file: str, value: str) -> None:
-    for root in roots:
-        with suppress(OSError):
-            (root / group.strip("/") / file).write_text(value)
+def _thaw(folder: Path) -> None:
+    """Itself only: a group below it that is frozen on its own stays so."""
+    _write(folder / "freezer.state", "THAWED")
+    _write(folder / "cgroup.freeze", "0")
+
+
+def _write(file: Path, value: str) -> None:
+    """Nothing where the hierarchy has no such file, or the group has gone."""
+    with suppress(OSError):
+        if file.exists():
+            file.write_text(value)
 
 
 def _below(folder: Path) -> set[int]:

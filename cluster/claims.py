@@ -51,6 +51,7 @@ class PersistentVolumeClaim(Resource):
 
 
 class VolumeSpec(Model):
+    capacity: dict[str, Quantity] = Field(default_factory=dict)
     persistent_volume_reclaim_policy: str = ""
     volume_mode: str = "Filesystem"
 
@@ -70,6 +71,10 @@ class PersistentVolume(Resource):
     def ours(self) -> bool:
         named = bool(NAME.fullmatch(self.metadata.name))
         return named and self.metadata.annotations.get(MADE) == PROVISIONER
+
+    @property
+    def size(self) -> int:
+        return quantity.whole(self.spec.capacity.get("storage", 0))
 
     @property
     def over(self) -> bool:

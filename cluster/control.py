@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 
-from cluster import namespaces
+from cluster import namespaces, proxy
 from cluster.layout import API_PORT, DOMAIN, Cluster
 from cluster.pki import CA, FRONT_PROXY_CA, SERVICE_ACCOUNTS
 from cluster.spec import Ready, Spec, stamp
@@ -32,12 +32,12 @@ def ready_api(cluster: Cluster) -> Ready:
 
 def _spec(cluster: Cluster, name: str, flags: Mapping[str, object], ready: Ready, after: tuple[str, ...] = ()) -> Spec:
     argv = [*namespaces.enter_control(cluster), str(cluster.bin / name), *(f"--{k}={v}" for k, v in flags.items())]
-    return Spec(name, tuple(argv), after, ready, stamp=stamp(cluster.bin / name))
+    return Spec(name, tuple(argv), after, ready, proxy.of_programs(cluster), stamp=stamp(cluster.bin / name))
 
 
 def provisioner(cluster: Cluster) -> Spec:
     argv = (sys.executable, "-m", "cluster.provisioner", cluster.name)
-    return Spec("provisioner", argv, (APISERVER,))
+    return Spec("provisioner", argv, (APISERVER,), env=proxy.of_programs(cluster))
 
 
 def etcd(cluster: Cluster) -> dict[str, object]:

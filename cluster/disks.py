@@ -28,15 +28,24 @@ def make_device(place: Path, size: int) -> Path:
     """
     place.mkdir(parents=True, exist_ok=True)
     image, device = place / IMAGE, place / DEVICE
-    if not image.exists():
-        with image.open("xb") as file:
-            file.truncate(size)
+    if not image.exists() or image.stat().st_size == 0 < size:  # empty: an older version could not make it longer
+        _make_image(image, size)
     loop = attached(image) or _attach(image)
     number = (LOOP / Path(loop).name).stat().st_rdev
     if not device.exists() or device.stat().st_rdev != number:
         device.unlink(missing_ok=True)
         os.mknod(device, stat.S_IFBLK | 0o660, number)
     return device
+
+
+def _make_image(image: Path, size: int) -> None:
+    """Whole or not at all: who finds it takes it for the disk."""
+    if image.exists() and (loop := attached(image)):
+        host.run("losetup", "--detach", loop)
+    fresh = image.with_name(f".{image.name}")
+    fresh.touch(mode=0o600)
+    os.truncate(fresh, size)
+    fresh.replace(image)
 
 
 def attached(image: Path) -> str:

@@ -7,14 +7,28 @@ import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from cluster import cgroups, disks, host, journal, kubeconfig, layout, namespaces, network, registry, supervisor
+from cluster import (
+    cgroups,
+    disks,
+    host,
+    journal,
+    kubeconfig,
+    layout,
+    namespaces,
+    network,
+    registry,
+    routing,
+    supervisor,
+)
 from cluster.errors import ClusterError
 from cluster.layout import Cluster
+from cluster.preflight import require_root
 from cluster.progress import Progress
 
 
 def down(name: str, progress: Progress) -> None:
     """Remove the cluster of that name. Safe to run again; what cannot be removed is told, after all else is gone."""
+    require_root()
     cluster = registry.get(name)
     with registry.locked(name):
         steps: dict[str, list[Callable[[Cluster], None]]] = {
@@ -28,8 +42,8 @@ def down(name: str, progress: Progress) -> None:
                 for action in actions:
                     action(cluster)
     with registry.locked(registry.EVERYTHING):
-        if not registry.clusters():
-            remove_traces()
+        if not registry.records():
+            remove_traces(progress)
 
 
 def stop(cluster: Cluster) -> None:
@@ -78,10 +92,11 @@ def mounts_below(folder: Path) -> list[str]:
     return [place for place in places if Path(place).is_relative_to(folder)]
 
 
-def remove_traces() -> None:
+def remove_traces(progress: Progress) -> None:
     """What all clusters shared."""
     namespaces.remove_places()
-    network.restore_forwarding()
+    if why := routing.restore():
+        progress.say(why)
     leftovers = list(layout.CLUSTERS.iterdir())
     if any(path.is_dir() for path in leftovers):
         raise ClusterError(f"{layout.CLUSTERS} has folders that belong to no cluster: look at them and remove them")

@@ -7,8 +7,10 @@ import tarfile
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from cluster.catalog import Release
 from cluster.errors import ClusterError
@@ -18,11 +20,17 @@ CHUNK = 1 << 20
 LARGEST = 1 << 30  # bytes of a release; the largest known has 120 MB
 LARGEST_CHECKSUMS = 1 << 20
 
-_unreachable: set[str] = set()  # hosts that did not answer in this run: they are not asked again
+T = TypeVar("T")
+
+_unreachable: dict[str, str] = {}  # hosts that did not answer in this run, and why: they are not asked again
 
 
 class Unreachable(ClusterError):
     """The network says no: another way may be open."""
+
+
+class Broken(Unreachable):
+    """An answer had begun and did not come to its end: worth a second try."""
 
 
 class Corrupt(ClusterError):
@@ -31,13 +39,21 @@ class Corrupt(ClusterError):
 
 def fetch(release: Release, dest: Path) -> None:
     """Write the release's program to `dest`; Unreachable if it cannot be had, Corrupt if it is not the right one."""
-    expected = checksum(_read(release.checksums).decode(errors="replace"), release.file)
+    expected = checksum(_twice(_read, release.checksums).decode(errors="replace"), release.file)
     with TemporaryDirectory(dir=dest.parent) as scratch:
         whole = Path(scratch) / "download"
-        found = _save(release.url, whole)
+        found = _twice(lambda url: _save(url, whole), release.url)
         if found != expected:
             raise Corrupt(f"{release.url} has SHA-256 {found}, but {release.checksums} says {expected}")
         (_extract(whole, release.member, Path(scratch) / "program") if release.member else whole).replace(dest)
+
+
+def _twice(get: Callable[[str], T], url: str) -> T:
+    """What breaks off is asked for once more."""
+    try:
+        return get(url)
+    except Broken:
+        return get(url)
 
 
 def checksum(text: str, file: str) -> str:
@@ -53,40 +69,60 @@ def checksum(text: str, file: str) -> str:
 def _open(url: str) -> http.client.HTTPResponse:
     host = urllib.parse.urlsplit(url).netloc
     if host in _unreachable:
-        raise Unreachable(f"{host} did not answer before")
+        raise Unreachable(f"{host} did not answer before: {_unreachable[host]}")
     try:
         answer: http.client.HTTPResponse = urllib.request.urlopen(url, timeout=CONNECT_SECONDS)  # noqa: S310 - the catalog's
     except urllib.error.HTTPError as error:
         error.close()
         raise Unreachable(f"{url}: HTTP {error.code}") from error
-    except OSError as error:
-        _unreachable.add(host)
-        raise Unreachable(f"{url}: {error}") from error
+    except (urllib.error.URLError, TimeoutError) as error:
+        _unreachable[host] = str(getattr(error, "reason", error))
+        raise Unreachable(f"{url}: {_unreachable[host]}") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise Broken(f"{url} broke off: {_why(error)}") from error
     return answer
 
 
+def _why(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
 def _read(url: str) -> bytes:
-    with _open(url) as answer:
-        data = answer.read(LARGEST_CHECKSUMS + 1)
-    if len(data) > LARGEST_CHECKSUMS:
-        raise Corrupt(f"{url} is too long for a checksum file")
+    data = b""
+    for chunk in _chunks(url):
+        data += chunk
+        if len(data) > LARGEST_CHECKSUMS:
+            raise Corrupt(f"{url} is too long for a checksum file")
     return data
 
 
 def _save(url: str, dest: Path) -> str:
     """Stream to a file; its SHA-256."""
     digest, size = hashlib.sha256(), 0
-    try:
-        with _open(url) as answer, dest.open("wb") as file:
-            while chunk := answer.read(CHUNK):
-                size += len(chunk)
-                if size > LARGEST:
-                    raise Corrupt(f"{url} is larger than {LARGEST >> 20} MiB")
-                digest.update(chunk)
-                file.write(chunk)
-    except (OSError, http.client.HTTPException) as error:
-        raise Unreachable(f"{url} broke off: {error}") from error
+    with dest.open("wb") as file:
+        for chunk in _chunks(url):
+            size += len(chunk)
+            if size > LARGEST:
+                raise Corrupt(f"{url} is larger than {LARGEST >> 20} MiB")
+            digest.update(chunk)
+            file.write(chunk)  # a full disk is not the network's fault: its error goes through
     return digest.hexdigest()
+
+
+def _chunks(url: str) -> Iterator[bytes]:
+    """What the server sends; Broken if that stops before its end."""
+    with _open(url) as answer:
+        while chunk := _next(answer, url):
+            yield chunk
+        if answer.length:  # http.client takes an early end for the end
+            raise Broken(f"{url} broke off: {answer.length} bytes are missing")
+
+
+def _next(answer: http.client.HTTPResponse, url: str) -> bytes:
+    try:
+        return answer.read(CHUNK)
+    except (OSError, http.client.HTTPException) as error:
+        raise Broken(f"{url} broke off: {_why(error)}") from error
 
 
 def _extract(archive: Path, member: str, dest: Path) -> Path:

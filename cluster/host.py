@@ -1,9 +1,11 @@
 """Programs of the host, run for their effect or their answer."""
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from cluster import proxy
 from cluster.errors import ClusterError
 
 
@@ -11,7 +13,10 @@ def run(*argv: str | Path, stdin: str | None = None, timeout: float | None = Non
     """The program's output; ClusterError with what it said if it fails."""
     words = [str(word) for word in argv]
     try:
-        done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False, timeout=timeout)
+        done = subprocess.run(
+            words, input=stdin, capture_output=True, text=True, check=False, timeout=timeout,
+            env=proxy.direct(os.environ),
+        )  # fmt: skip
     except FileNotFoundError as error:
         raise ClusterError(f"{words[0]} is not installed on this host") from error
     except subprocess.TimeoutExpired as error:

@@ -9,11 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from cluster import image_debian
+from cluster import durable, image_debian
 from hostler.runtime.errors import Terminal
 
 # A build trusts whom this host trusts: some networks have a certificate authority of their own.
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
+TOOLS = ("buildah", "mmdebstrap")
 RUN = Path("/run/hostler/images")  # of each store, what must not outlive a reboot
 
 
@@ -57,7 +58,7 @@ class Builder:
             tar = Path(scratch) / dest.name
             compression = ["--compression-format=zstd", "--compression-level=1"]
             self._buildah("push", "--quiet", *compression, ref, f"oci-archive:{tar}:{ref}")
-            tar.replace(dest)
+            durable.replace(tar, dest)
 
     def drop(self, repository: str, *, keep: str) -> None:
         """Forget the images of `repository` but `keep`; the steps they share with it stay."""

@@ -1,16 +1,18 @@
 """The base of our images: a small Debian 13 as in `debian:trixie-slim`, from the mirrors that this host uses."""
 
 import os
-import re
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from cluster import apt
+
 REF = "docker.io/library/debian:trixie-slim"
 SUITE = "trixie"
 APT = Path("/etc/apt")
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 UNWANTED = ("doc", "groff", "info", "linda", "lintian", "locale", "man")  # below /usr/share
 
 # Packages start no services while an image is built.
@@ -35,19 +37,18 @@ class Mirrors:
 
 
 def mirrors(sources: Iterable[str]) -> Mirrors:
-    """The first web mirrors in the text of apt's source files, of either style; Debian's own where there is none."""
-    urls = [url.rstrip("/") for text in sources for url in _urls(text)]
-    found = {
-        "main": next((url for url in urls if url.endswith("/debian")), None),
-        "security": next((url for url in urls if url.endswith("/debian-security")), None),
-    }
+    """Debian's web mirrors in the text of apt's source files, of either style; its own where there is none."""
+    entries = [entry for text in sources for entry in apt.entries(text)]
+    found = {"main": apt.mirror(entries, security=False), "security": apt.mirror(entries, security=True)}
     return Mirrors(**{name: url for name, url in found.items() if url})
 
 
-def host_mirrors(apt: Path = APT) -> Mirrors:
+def host_mirrors(folder: Path = APT) -> Mirrors:
     """The mirrors that this host is configured for."""
-    files = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]
-    return mirrors(file.read_text() for file in files if file.is_file() and file.suffix in {".list", ".sources"})
+    files = [folder / "sources.list", *sorted((folder / "sources.list.d").glob("*"))]
+    return mirrors(
+        file.read_text(errors="replace") for file in files if file.is_file() and file.suffix in {".list", ".sources"}
+    )
 
 
 def make(tar: Path, log: IO[bytes]) -> None:
@@ -61,17 +62,15 @@ def make(tar: Path, log: IO[bytes]) -> None:
 
 def options() -> list[str]:
     """How mmdebstrap makes it: what Debian calls minimal, without what only people read."""
+    # a host of another distribution has Debian's keys, but does not trust them by itself
+    trusted = [f"--keyring={KEYRING}"] if KEYRING.exists() else []
     excluded = [f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in UNWANTED]
     return [
         "--variant=minbase",
         "--include=ca-certificates",  # builds may mount the host's authorities over these
+        *trusted,
         *excluded,
         '--aptopt=Acquire::Languages "none"',
         f"--customize-hook={POLICY}",
         f"--customize-hook={TIDY}",
     ]
-
-
-def _urls(text: str) -> list[str]:
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    return re.findall(r"(?<![\w+:])https?://[^\s\]]+", "\n".join(lines))

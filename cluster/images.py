@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cluster import image_inputs, image_pause
-from cluster.image_builder import Builder, require
+from cluster import durable, image_inputs, image_pause
+from cluster.errors import ClusterError
+from cluster.failure import told
+from cluster.image_builder import TOOLS, Builder, require
 from hostler.runtime.errors import Terminal
 
 REPOSITORY = "docker.io/hostler"
@@ -82,13 +84,16 @@ def build(names: Sequence[str], out: Path | None = None, *, fresh: bool = False)
     unknown = [name for name in names if name not in IMAGES]
     if unknown:
         raise Terminal("UnknownImage", f"no image {unknown[0]!r}: there are {', '.join(IMAGES)}")
+    if more := set(names) - {"pause"}:
+        require(*TOOLS)
     cache = cache_folder()
     out = out or cache / "archives"
     for folder in (cache / "store", cache / "logs", out):
         folder.mkdir(parents=True, exist_ok=True)
     with _locked(cache / "lock"):
-        _tidy(cache)
-        base = _base(cache, fresh=fresh) if set(names) - {"pause"} else ""
+        if more:
+            _tidy(cache)
+        base = _base(cache, fresh=fresh) if more else ""
         return {name: _build(IMAGES[name], base, cache, out, fresh=fresh) for name in names}
 
 
@@ -110,7 +115,6 @@ def _tidy(cache: Path) -> None:
 
 
 def _base(cache: Path, *, fresh: bool) -> str:
-    require("buildah", "mmdebstrap")
     with _logged(cache, "base") as builder:
         if not fresh and (known := builder.base()):
             return known
@@ -124,7 +128,7 @@ def _build(image: Image, base: str, cache: Path, out: Path, *, fresh: bool) -> B
         image_inputs.lay_out(image.sources, context)
         digest = image_inputs.digest(context, base)
         built = Built(image.ref(digest), out / f"{image.name}-{digest}.tar")
-        if built.tar.exists() and not fresh:
+        if durable.whole(built.tar) and not fresh:
             built.tar.touch()  # the last used are kept
             _say(f"{image.name}: up to date")
             return built
@@ -199,6 +203,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Terminal as error:
         print(f"scripts/images: {error}", file=sys.stderr)
         return 2 if error.reason == "UnknownImage" else 1
+    except (ClusterError, OSError, subprocess.CalledProcessError) as error:
+        print(f"scripts/images: {told(error)}", file=sys.stderr)
+        return 1
     if options.output == "json":
         print(json.dumps({name: {"ref": image.ref, "tar": str(image.tar)} for name, image in built.items()}, indent=2))
     else:

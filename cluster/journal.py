@@ -1,12 +1,15 @@
 """What the supervisor remembers about each program, on disk: what runs, what died, when, how often."""
 
 import json
+import logging
 import os
 import signal
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+log = logging.getLogger("journal")
 
 DEATHS_KEPT = 20
 
@@ -47,6 +50,7 @@ class Journal:
         self._path = path
         self.entries = read(path).entries
         self.carried_out = ""  # the digest of the list of programs that is followed now
+        self.whole = True  # whether the disk has all that we know
 
     def entry(self, name: str) -> Entry:
         return self.entries.setdefault(name, Entry())
@@ -55,6 +59,16 @@ class Journal:
         self.entries = {name: entry for name, entry in self.entries.items() if name in names}
 
     def write(self) -> None:
+        """A disk that is full costs the record and nothing else: programs are looked after all the same."""
+        try:
+            self._write()
+        except OSError as error:
+            log.warning("%s is not written: %s", self._path, error)
+            self.whole = False
+        else:
+            self.whole = True
+
+    def _write(self) -> None:
         fresh = self._path.with_name(f".{self._path.name}")
         programs = {name: asdict(entry) for name, entry in self.entries.items()}
         me = {"pid": os.getpid(), "ticks": start_ticks(os.getpid())}
@@ -98,6 +112,10 @@ def how_ended(status: int | None) -> str:
     if os.WIFSIGNALED(status):
         return f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
     return f"exit code {os.WEXITSTATUS(status)}"
+
+
+def told(death: dict[str, Any]) -> str:
+    return f"{death['when']} {death['how']} after {death['after']} s"
 
 
 def now() -> str:

@@ -17,8 +17,10 @@ CLUSTERS = Path("/var/lib/hostler/clusters")
 RUN = Path("/run/hostler/clusters")  # what does not outlive a reboot: the pins of namespaces
 CGROUP = "/hostler"
 INDEXES = 64
+EVERY_NETWORK = IPv4Network("10.128.0.0/10")  # of all that there can be
 MOST_NODES = 100
 NAME = re.compile(r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?")  # a node's name is a host name, and socket paths are short
+BRIDGE = re.compile(r"hl\d+")  # the names that clusters' bridges have
 API_PORT = 6443
 CLUSTER_LABEL = "hostler.io/cluster"  # of every node
 DOMAIN = "cluster.local"
@@ -166,8 +168,13 @@ class Cluster:
 
     @property
     def system_cgroup(self) -> str:
-        """Of the supervisor and the control plane; the nodes' programs have theirs below it."""
+        """Of all programs; they are in groups below it."""
         return f"{self.cgroup}/system"
+
+    @property
+    def control_cgroup(self) -> str:
+        """Of the supervisor and the control plane."""
+        return f"{self.system_cgroup}/control"
 
     def config(self, component: str) -> Path:
         """The kubeconfig of a component."""

@@ -6,19 +6,17 @@ Every end knows which node has which pods, so that pods reach one another withou
 import time
 from pathlib import Path
 
-from cluster import host, layout
+from cluster import host, routing
 from cluster.errors import ClusterError
 from cluster.layout import Cluster, Node
 
-FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
-BEFORE = ".ip_forward"  # what it was before the first cluster
 PATIENCE = 50  # tenths of a second
 INTERFACES = Path("/sys/class/net")
 
 
 def connect(cluster: Cluster) -> None:
     """Bridge, cables, addresses and routes; what is there already stays. The namespaces exist."""
-    enable_forwarding()
+    routing.enable()
     if not (INTERFACES / cluster.bridge).exists():
         host.ip([f"link add {cluster.bridge} type bridge"])
     host.ip([f"addr replace {cluster.gateway}/24 dev {cluster.bridge}", f"link set {cluster.bridge} up"])
@@ -28,6 +26,7 @@ def connect(cluster: Cluster) -> None:
         plug(node)
     host.ip(pod_routes(cluster, None) + service_routes(cluster))
     host.run("nft", "-f", "-", stdin=masquerade(cluster))
+    routing.open_firewall(cluster)
 
 
 def plug(node: Node) -> None:
@@ -35,20 +34,6 @@ def plug(node: Node) -> None:
     _cable(node.cluster, node.interface, node.run / "net")
     host.ip(inside(node.cluster, node), node.run / "net")
     forward(node)
-
-
-def enable_forwarding() -> None:
-    """The host hands packets on between the cluster and the world."""
-    record = layout.CLUSTERS / BEFORE
-    if not record.exists():
-        record.write_text(FORWARD.read_text())
-    FORWARD.write_text("1")
-
-
-def restore_forwarding() -> None:
-    record = layout.CLUSTERS / BEFORE
-    if record.exists():
-        FORWARD.write_text(record.read_text())
 
 
 def _cable(cluster: Cluster, interface: str, namespace: Path) -> None:
@@ -78,8 +63,7 @@ def service_routes(cluster: Cluster) -> list[str]:
 def forward(node: Node) -> None:
     """A node hands packets on, and sees those between its own pods, since a service's answer must pass kube-proxy."""
     settings = "echo 1 > /proc/sys/net/ipv4/ip_forward; cd /proc/sys/net/bridge && echo 1 > bridge-nf-call-iptables"
-    if not Path("/proc/sys/net/bridge").exists() and not host.succeeds("modprobe", "br_netfilter"):
-        raise ClusterError("the kernel has no br_netfilter: services would not answer pods on their own node")
+    routing.require_bridge_filter()
     host.run("nsenter", f"--net={node.run / 'net'}", "--", "sh", "-ec", settings)
 
 
@@ -106,6 +90,7 @@ def disconnect(cluster: Cluster) -> None:
         if interface == cluster.control_interface or (interface != number and number.isdigit()):
             remove(interface)
     remove(prefix)
+    routing.close_firewall(cluster)
     table = f"table ip {cluster.nft_table}"
     if table in host.run("nft", "list", "tables", "ip").splitlines():
         host.run("nft", f"delete {table}")

@@ -1,14 +1,13 @@
 """The programs of a node and their configuration."""
 
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from cluster import host, image_pause, namespaces
+from cluster import host, image_pause, namespaces, proxy
 from cluster.control import APISERVER
 from cluster.errors import ClusterError
 from cluster.layout import CLUSTER_LABEL, DOMAIN, Cluster, Node
@@ -25,7 +24,6 @@ CAP_SYS_RESOURCE = 24
 DISK_SIGNALS = ("nodefs.available", "nodefs.inodesFree", "imagefs.available", "imagefs.inodesFree")
 KUBELET_PORT, PROXY_PORT = 10248, 10256
 RESOLVED = Path("/run/systemd/resolve/resolv.conf")
-PASSED_ON = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")  # for pulling images
 
 
 def programs(node: Node) -> list[Spec]:
@@ -33,7 +31,7 @@ def programs(node: Node) -> list[Spec]:
     config, binary = node.state / "config", node.cluster.bin
     files = {name: config / file for name, file in CONFIGURATION.items()}
     path = {"PATH": f"{binary}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-    proxies = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    own = path | proxy.of_programs(node.cluster)
     kubelet = (
         f"--kubeconfig={node.cluster.config(f'kubelet-{node.name}')}",
         f"--hostname-override={node.name}",
@@ -47,11 +45,11 @@ def programs(node: Node) -> list[Spec]:
         return Spec(f"{program}-{node.name}", argv, stamp=stamp, cgroup=node.system_cgroup, **more)
 
     return [
-        spec("containerd", ready=Ready(socket=SOCKET), env=path | proxies),
+        spec("containerd", ready=Ready(socket=SOCKET), env=path | proxy.of_pulls(node.cluster)),
         spec(
-            "kubelet", *kubelet, after=(f"containerd-{node.name}", APISERVER), ready=Ready(port=KUBELET_PORT), env=path
+            "kubelet", *kubelet, after=(f"containerd-{node.name}", APISERVER), ready=Ready(port=KUBELET_PORT), env=own
         ),
-        spec("kube-proxy", after=(APISERVER,), ready=Ready(port=PROXY_PORT), env=path),
+        spec("kube-proxy", after=(APISERVER,), ready=Ready(port=PROXY_PORT), env=own),
     ]
 
 
@@ -61,7 +59,7 @@ def configure(node: Node, share: float) -> None:
     files = {
         config / "containerd.toml": containerd(node.cluster, plugins(), can_lower_oom_score()),
         config / "kubelet.json": json.dumps(kubelet(node, share), indent=1),
-        config / "kube-proxy.json": json.dumps(proxy(node), indent=1),
+        config / "kube-proxy.json": json.dumps(kube_proxy(node), indent=1),
         node.state / "net.d" / "10-pods.conflist": json.dumps(pod_network(node), indent=1),
         node.state / "resolv.conf": "".join(f"nameserver {server}\n" for server in nameservers()),
     }
@@ -135,7 +133,7 @@ def kubelet(node: Node, share: float) -> dict[str, Any]:
     }
 
 
-def proxy(node: Node) -> dict[str, Any]:
+def kube_proxy(node: Node) -> dict[str, Any]:
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
@@ -198,3 +196,4 @@ def require_tools() -> None:
     if missing:
         raise ClusterError(f"missing programs: apt-get install {' '.join(missing)}")
     plugins()
+    image_pause.require_static_libc()

@@ -15,6 +15,8 @@ from pathlib import Path, PurePosixPath
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import IO, Any
 
+from cluster import durable
+
 ARCHITECTURE = "amd64"  # the only one that our QEMU, kernels and guests are built for
 EPOCH = "1970-01-01T00:00:00Z"
 GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -121,7 +123,7 @@ def write_archive(dest: Path, ref: str, layers: Sequence[Layer], config: Config)
 
 def write_layer(blob: Path, fill: Callable[[tarfile.TarFile], None], *, compress: bool = True) -> Layer:
     """Write one layer with what `fill` adds to it; gzip's lowest level, since archives stay on this machine."""
-    with _replacing(blob) as file:
+    with blob.open("wb") as file:
         outer = _Hashing(file)
         if compress:
             with gzip.GzipFile("", "wb", compresslevel=1, fileobj=outer, mtime=0) as zipped:
@@ -212,4 +214,4 @@ def _replacing(dest: Path) -> Iterator[IO[bytes]]:
             Path(file.name).unlink()
             raise
     Path(file.name).chmod(0o644)
-    Path(file.name).replace(dest)
+    durable.replace(Path(file.name), dest)

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from cryptography.x509 import load_pem_x509_certificate
+from cryptography.exceptions import InvalidSignature
 
+from cluster import durable
 from cluster.layout import DOMAIN, Cluster
 from hostler.runtime import x509
 
@@ -62,27 +63,36 @@ def identities(cluster: Cluster) -> list[Identity]:
 def issue(cluster: Cluster) -> None:
     """Write what is missing or ends soon; what is good stays, so that a running cluster is not disturbed."""
     cluster.pki.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = {name: _authority(cluster, name) for name in (CA, FRONT_PROXY_CA)}
-    if not (cluster.pki / f"{SERVICE_ACCOUNTS}.key").exists():
-        key = x509.new_key()
-        _write(cluster.pki / f"{SERVICE_ACCOUNTS}.pub", x509.public(key))
-        _write(cluster.pki / f"{SERVICE_ACCOUNTS}.key", x509.private(key))
+    authorities = {name: _authority(cluster, name) for name in (CA, FRONT_PROXY_CA)}
+    _service_accounts(cluster.pki / f"{SERVICE_ACCOUNTS}.key", cluster.pki / f"{SERVICE_ACCOUNTS}.pub")
     for identity in identities(cluster):
-        if fresh[identity.authority] or not _good(cluster.pki / f"{identity.file}.crt"):
-            _certificate(cluster, identity)
+        if not _good(_pair(cluster, identity.file), authorities[identity.authority]):
+            _certificate(cluster, identity, authorities[identity.authority])
 
 
-def _authority(cluster: Cluster, name: str) -> bool:
-    """Make an authority unless there is a good one; whether it was made."""
-    if _good(cluster.pki / f"{name}.crt") and (cluster.pki / f"{name}.key").exists():
-        return False
+def _authority(cluster: Cluster, name: str) -> x509.Pair:
+    """The authority of that name; it is made unless there is a good one."""
+    there = _pair(cluster, name)
+    if there is not None and _good(there, there):
+        return there
     begin, end = _life()
-    _keep(cluster, name, x509.issue(x509.Wish(x509.subject(f"hostler-{cluster.name}-{name}"), begin, end, True)))
-    return True
+    made = x509.issue(x509.Wish(x509.subject(f"hostler-{cluster.name}-{name}"), begin, end, True))
+    _keep(cluster, name, made)
+    return made
 
 
-def _certificate(cluster: Cluster, identity: Identity) -> None:
-    signer = x509.Pair.load(*((cluster.pki / f"{identity.authority}.{end}").read_bytes() for end in ("crt", "key")))
+def _service_accounts(private: Path, public: Path) -> None:
+    """The key that signs the tokens of service accounts: a good one stays, since a new one ends all tokens."""
+    try:
+        key = x509.load_key(private.read_bytes())
+    except (OSError, ValueError, TypeError):
+        key = x509.new_key()
+        _write(private, x509.private(key))
+    if not public.exists() or public.read_bytes() != x509.public(key):
+        _write(public, x509.public(key))
+
+
+def _certificate(cluster: Cluster, identity: Identity, signer: x509.Pair) -> None:
     begin, end = _life()
     wish = x509.Wish(
         x509.subject(identity.name, identity.groups),
@@ -104,13 +114,24 @@ def _keep(cluster: Cluster, file: str, made: x509.Pair) -> None:
     _write(cluster.pki / f"{file}.crt", made.pem)
 
 
-def _good(path: Path) -> bool:
-    """There is a certificate, and it holds for a while."""
+def _pair(cluster: Cluster, file: str) -> x509.Pair | None:
+    """The certificate and its key; None if one is missing or damaged."""
     try:
-        certificate = load_pem_x509_certificate(path.read_bytes())
-    except (OSError, ValueError):
+        return x509.Pair.load(*((cluster.pki / f"{file}.{end}").read_bytes() for end in ("crt", "key")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _good(pair: x509.Pair | None, authority: x509.Pair) -> bool:
+    """It holds now and for a while, has its own key, and is signed by the authority that is there now."""
+    if pair is None or pair.certificate.public_key() != pair.key.public_key():
         return False
-    return path.with_suffix(".key").exists() and certificate.not_valid_after_utc > datetime.now(UTC) + RENEW
+    try:
+        pair.certificate.verify_directly_issued_by(authority.certificate)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    now = datetime.now(UTC)
+    return pair.certificate.not_valid_before_utc <= now and pair.certificate.not_valid_after_utc > now + RENEW
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -118,4 +139,4 @@ def _write(path: Path, data: bytes) -> None:
     fresh = path.with_name(f".{path.name}")
     fresh.touch(mode=0o600)
     fresh.write_bytes(data)
-    fresh.replace(path)
+    durable.replace(fresh, path)

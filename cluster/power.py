@@ -91,13 +91,15 @@ def mend(one: Node) -> None:
 
 
 def reset(cluster: Cluster) -> None:
-    """Nodes that are down are to be made anew by `up`."""
+    """Nodes that are down are to be made anew by `up`; those that are frozen go on."""
     for each in cluster.nodes:
         if _halted(each):
             _kill(each)
             namespaces.unpin(each.run)
             network.remove(each.interface)
             (each.state / HALTED).unlink()
+        else:
+            thaw(each)
 
 
 def follow(cluster: Cluster) -> None:

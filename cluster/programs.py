@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cluster import catalog, download, gobuild
-from cluster.catalog import PROGRAMS, Program
+from cluster import catalog, download, durable, gobuild
+from cluster.catalog import PROGRAMS, Program, Release
 from cluster.errors import ClusterError
+from cluster.failure import told
 
 Say = Callable[[str], None]
 
@@ -68,9 +69,9 @@ def _find(program: Program, folder: Path | None, say: Say) -> Path:
     if (installed := shutil.which(program.name)) and says_version(Path(installed), program):
         return Path(installed).absolute()
     cached = cache() / "programs" / f"{program.name}-{program.version}-{gobuild.recipe(program)}" / program.name
-    if not cached.exists():
+    if not durable.whole(cached):
         with _locked(cached.parent.parent / ".lock"):
-            if not cached.exists():  # another run may have made it while this one waited
+            if not durable.whole(cached):  # another run may have made it while this one waited
                 _make(program, cached, say)
     return cached
 
@@ -94,20 +95,31 @@ def _make(program: Program, dest: Path, say: Say) -> None:
         start = time.monotonic()
         how = _fetch_or_build(program, fresh, say)
         fresh.chmod(0o755)
-        fresh.parent.rename(dest.parent)
+        shutil.rmtree(dest.parent, ignore_errors=True)  # with an empty program in it
+        durable.replace(fresh.parent, dest.parent)
     say(f"{program.name} {program.version}: {how} in {time.monotonic() - start:.0f} s")
 
 
 def _fetch_or_build(program: Program, dest: Path, say: Say) -> str:
+    why = ""
     if program.release is not None:
         try:
-            download.fetch(program.release, dest)
+            _download(program.release, dest)
             return "downloaded"
-        except download.Unreachable:
-            pass  # the modules may be within reach where the releases are not
-    say(f"{program.name} {program.version}: building, minutes the first time ...")
-    gobuild.build(program, dest)
+        except download.Unreachable as error:  # the modules may be within reach where the releases are not
+            why = f"not downloaded ({error})"
+    say(f"{program.name} {program.version}: {f'{why}: ' if why else ''}building, minutes the first time ...")
+    try:
+        gobuild.build(program, dest)
+    except ClusterError as error:
+        raise ClusterError(f"{error}\n{program.name} {program.version} was {why}" if why else str(error)) from error
     return "built"
+
+
+def _download(release: Release, dest: Path) -> None:
+    if (machine := os.uname().machine) != catalog.MACHINE:
+        raise download.Unreachable(f"releases are for {catalog.MACHINE}, this machine is {machine}")
+    download.fetch(release, dest)
 
 
 @contextmanager
@@ -125,8 +137,8 @@ def _stderr(line: str) -> None:
 def main(names: list[str]) -> int:
     try:
         found = find(names or [*catalog.CONTROL, *catalog.NODE, *catalog.EXTRA])
-    except ClusterError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ClusterError, OSError) as error:
+        print(f"error: {told(error)}", file=sys.stderr)
         return 1
     key = hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:8]
     print(links(found, cache() / "bin" / key))

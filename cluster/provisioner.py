@@ -62,7 +62,7 @@ class Provisioner:
         for volume in self._store.all(PersistentVolume):
             place = self._cluster.volumes / volume.metadata.name
             if volume.ours and volume.spec.volume_mode == BLOCK and (place / disks.IMAGE).exists():
-                disks.make_device(place, 0)
+                disks.make_device(place, volume.size)
 
     async def _carry_out(self, action: Make | Remove | Refuse) -> bool:
         """Whether it need not be tried again soon."""

@@ -34,6 +34,8 @@ def make(archives: Sequence[Path], programs: Mapping[str, Path]) -> Path:
         if not seed.exists():
             with TemporaryDirectory(dir=folder, prefix=".new-") as scratch:
                 _import(brought, programs, Path(scratch))
+                # tens of thousands of files, which a power cut could leave empty
+                host.run("sync", "--file-system", Path(scratch) / STORE)
                 (Path(scratch) / STORE).rename(seed)
         os.utime(seed)
         _forget_old(folder)

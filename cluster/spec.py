@@ -41,6 +41,8 @@ class Spec:
 
 def save(path: Path, specs: Sequence[Spec]) -> None:
     fresh = path.with_name(f".{path.name}")
+    fresh.touch()
+    fresh.chmod(0o600)  # a proxy's address may have a password in it
     fresh.write_text(json.dumps([asdict(spec) for spec in specs], indent=1))
     fresh.replace(path)
 

@@ -67,7 +67,7 @@ def programs_table(content: dict[str, Any]) -> Table:
 def _row(name: str, entry: dict[str, Any]) -> list[str]:
     state = entry["state"] if entry["alive"] or entry["state"] != "running" else "dead"
     last = entry["deaths"][-1] if entry["deaths"] else None
-    told = f"{last['when']} {last['how']} after {last['after']} s" if last else "-"
+    told = journal.told(last) if last else "-"
     return [name, state, str(entry["pid"] or "-"), entry["since"], str(len(entry["deaths"])), told]
 
 

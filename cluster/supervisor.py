@@ -9,23 +9,28 @@ left running and keeps them.
 import asyncio
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from pathlib import Path
 
 from cluster import cgroups, journal, logfile, readiness, registry, spec
+from cluster.errors import ClusterError
 from cluster.journal import Entry, Journal
 from cluster.spec import Spec
+
+log = logging.getLogger("supervisor")
 
 PROGRAMS, JOURNAL = "programs.json", "journal.json"
 PAUSES = (0.5, 1, 2, 4, 8, 15, 30)  # seconds before the next start
 LONG_ENOUGH = 60.0  # seconds: who ran that long starts again at once
 CHECK_SECONDS = 0.1
 GRACE_SECONDS = 4.0  # from SIGTERM to SIGKILL; an API server waits for its watches much longer
-LOG_CHECK_SECONDS = 10
+TIDY_SECONDS = 10
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -34,14 +39,19 @@ class Keeper:
 
     def __init__(self, program: Spec, supervisor: "Supervisor") -> None:
         self.spec = program
-        self.ready = asyncio.Event()
+        self.ready = supervisor.ready[program.name]
         self._all = supervisor
         self._log = supervisor.logs / f"{program.name}.log"
         self.task = asyncio.create_task(self._keep())
+        self.task.add_done_callback(self._tell)
 
     @property
     def entry(self) -> Entry:
         return self._all.journal.entry(self.spec.name)
+
+    def _tell(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.error("nobody looks after %s until the next SIGHUP", self.spec.name, exc_info=task.exception())
 
     async def _keep(self) -> None:
         failures = 0
@@ -60,7 +70,7 @@ class Keeper:
             await self._dependencies()
             try:
                 self.entry.started(self._start(), self.spec.identity)
-            except OSError as error:
+            except (OSError, ClusterError) as error:
                 return f"cannot be started: {error}", 0.0
             self._all.journal.write()
         begun = time.monotonic()
@@ -74,24 +84,28 @@ class Keeper:
 
     async def _dependencies(self) -> None:
         for name in self.spec.after:
-            if (other := self._all.keepers.get(name)) is not None:
-                await other.ready.wait()
+            if name in self._all.keepers:
+                await self._all.ready[name].wait()
 
     def _start(self) -> int:
-        with self._log.open("ab") as log:
-            log.write(f"--- {journal.now()} start {' '.join(self.spec.argv)}\n".encode())
-            log.flush()
+        with self._log.open("ab") as output:
+            output.write(f"--- {journal.now()} start {' '.join(self.spec.argv)}\n".encode())
+            output.flush()
             process = subprocess.Popen(
                 self.spec.argv,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=output,
+                stderr=output,
                 env=dict(os.environ) | self.spec.env,
                 start_new_session=True,
             )
         process.returncode = 0  # `ended` waits for it, not this object
-        if self.spec.cgroup:
-            cgroups.enter(self.spec.cgroup, process.pid)
+        try:
+            if self.spec.cgroup:
+                cgroups.enter(self.spec.cgroup, process.pid)
+        except (OSError, ClusterError):
+            os.kill(process.pid, signal.SIGKILL)  # outside of its group nobody would find it again
+            raise
         return process.pid
 
     async def _check(self) -> None:
@@ -105,8 +119,7 @@ class Keeper:
     async def stop(self) -> None:
         """SIGTERM, and SIGKILL after a while."""
         self.task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self.task
+        await asyncio.wait([self.task])  # of what it may have ended before is told already
         if self.entry.alive:
             await self._end()
         self.entry.stopped()
@@ -129,6 +142,8 @@ class Supervisor:
         self.logs.mkdir(exist_ok=True)
         self.journal = Journal(state / JOURNAL)
         self.keepers: dict[str, Keeper] = {}
+        # by name, for a program outlives its keeper: who waits for it must hear of the next keeper's success
+        self.ready: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._programs = state / PROGRAMS
         self._children: set[int] = set()
         self._told = asyncio.Event()
@@ -141,7 +156,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._told.set)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._tell_end)
-        trimming = asyncio.create_task(self._trim_logs())
+        tidying = asyncio.create_task(self._tidy())
         while not self._end:
             digest = spec.digest(self._programs)
             await self._follow(spec.load(self._programs))
@@ -149,7 +164,7 @@ class Supervisor:
             self.journal.write()
             await self._told.wait()
             self._told.clear()
-        trimming.cancel()
+        tidying.cancel()
         await self._follow([])
 
     def _tell_end(self) -> None:
@@ -166,7 +181,8 @@ class Supervisor:
         for name in leaving:
             del self.keepers[name]
         self.journal.keep_only(set(wanted))
-        self.keepers |= {name: Keeper(program, self) for name, program in wanted.items() if name not in self.keepers}
+        kept = {name for name, keeper in self.keepers.items() if not keeper.task.done()}
+        self.keepers |= {name: Keeper(program, self) for name, program in wanted.items() if name not in kept}
 
     async def ended(self, pid: int) -> int | None:
         """Wait for a process; its status if it is a child of ours."""
@@ -198,11 +214,17 @@ class Supervisor:
                     return  # `ended` asks for its status
                 os.waitpid(info.si_pid, os.WNOHANG)
 
-    async def _trim_logs(self) -> None:
+    async def _tidy(self) -> None:
+        """Trim logs, and write what could not be written; what fails now may not the next time."""
         while True:
-            await asyncio.sleep(LOG_CHECK_SECONDS)
+            await asyncio.sleep(TIDY_SECONDS)
             for path in self.logs.glob("*.log"):
-                logfile.trim(path)
+                try:
+                    logfile.trim(path)
+                except OSError as error:
+                    log.warning("%s is not trimmed: %s", path, error)
+            if not self.journal.whole:
+                self.journal.write()
 
 
 def become_subreaper() -> None:
@@ -213,8 +235,8 @@ def become_subreaper() -> None:
 
 def main(name: str) -> None:
     cluster = registry.get(name)
-    cgroups.create(cluster.system_cgroup)
-    cgroups.enter(cluster.system_cgroup, os.getpid())
+    cgroups.create(cluster.control_cgroup)
+    cgroups.enter(cluster.control_cgroup, os.getpid())
     become_subreaper()
     asyncio.run(Supervisor(cluster.state).run())
 

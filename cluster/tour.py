@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from cluster import proxy, registry
 from cluster.errors import ClusterError
 from cluster.host import run
 
@@ -68,7 +69,9 @@ class Guide:
         programs = (str(self.kubectl.parent), str(Path(sys.executable).parent), os.environ.get("PATH", ""))
         kept = {key: value for key, value in os.environ.items() if key != "HOSTLER_CLUSTER"}
         known = {"HOSTLER_CLUSTER": self.cluster} if self.cluster else {}
-        return kept | known | {"PATH": ":".join(programs), "KUBECONFIG": str(config), "TERM": "dumb", "COLUMNS": "120"}
+        own = proxy.places(registry.get(self.cluster)) if self.cluster else ()
+        where = {"PATH": ":".join(programs), "KUBECONFIG": str(config), "TERM": "dumb", "COLUMNS": "120"}
+        return proxy.direct(kept | known, *own) | where
 
     @contextmanager
     def _namespace(self, name: str) -> Iterator[Path]:

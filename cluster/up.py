@@ -13,27 +13,29 @@ from cluster import (
     catalog,
     cgroups,
     control,
+    diagnosis,
     host,
     journal,
     kubeconfig,
-    layout,
     load,
-    logfile,
     namespaces,
     network,
     node,
     pki,
     power,
     programs,
+    proxy,
     readiness,
     registry,
     retire,
+    routing,
     seed,
     spec,
     supervisor,
 )
 from cluster.errors import ClusterError
 from cluster.layout import Cluster
+from cluster.preflight import preflight
 from cluster.progress import Progress
 
 API_SECONDS = 90
@@ -47,10 +49,7 @@ def up(name: str, size: int, folder: Path | None, progress: Progress, archives: 
 
     Safe to run again, also after a failure.
     """
-    layout.checked_name(name)
-    layout.checked_size(size)
-    require_root()
-    node.require_tools()
+    preflight(name, size)
     with registry.locked(name):
         with progress.stage("programs"):
             found = programs.find([*catalog.CONTROL, *(catalog.NODE if size else ())], folder, progress.say)
@@ -85,17 +84,15 @@ def plant(cluster: Cluster, archives: Sequence[Path], found: dict[str, Path]) ->
 def finish_nodes(cluster: Cluster, archives: Sequence[Path], progress: Progress) -> None:
     """Wait until pods run; nodes that were there before get the images that they lack."""
     with progress.stage("nodes ready"):
-        wait("containerd on every node", lambda: _running(cluster, "containerd-"), NODE_SECONDS)
+        routing.require_way(cluster)
+        with diagnosis.explained(cluster):
+            wait("containerd on every node", lambda: _running(cluster, "containerd-"), NODE_SECONDS)
         load.load(cluster, archives)
-        wait("every node", lambda: _registered(cluster), NODE_SECONDS)
-        kubectl(cluster, "wait", "--for=condition=Ready", "node", *(one.name for one in cluster.nodes))
+        with diagnosis.explained(cluster, lambda: _silent_kubelet(cluster)):
+            wait("every node", lambda: not _unregistered(cluster), NODE_SECONDS)
+            kubectl(cluster, "wait", "--for=condition=Ready", "node", *(one.name for one in cluster.nodes))
     with progress.stage("DNS"):
         kubectl(cluster, "rollout", "status", "-n", "kube-system", "deployment/coredns")
-
-
-def require_root() -> None:
-    if os.geteuid() != 0:
-        raise ClusterError("a cluster needs root: it makes network interfaces, mounts and cgroups")
 
 
 def configure(cluster: Cluster, found: dict[str, Path]) -> None:
@@ -107,6 +104,7 @@ def configure(cluster: Cluster, found: dict[str, Path]) -> None:
     kubeconfig.write_all(cluster)
     for one in cluster.nodes:
         node.configure(one, share=1 / cluster.size)
+    proxy.keep(cluster)
     power.reset(cluster)  # who was switched off starts, too
     spec.save(cluster.state / supervisor.PROGRAMS, power.wanted(cluster))
 
@@ -134,7 +132,7 @@ def start(cluster: Cluster) -> None:
     if (me := journal.read(record).supervisor).alive:
         os.kill(me.pid, signal.SIGHUP)
     else:
-        with (cluster.logs / "supervisor.log").open("ab") as log:
+        with (cluster.logs / f"{diagnosis.SUPERVISOR}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "cluster.supervisor", cluster.name],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
@@ -146,7 +144,10 @@ def start(cluster: Cluster) -> None:
         page = journal.read(record)
         return page.supervisor.alive and page.carried_out == wanted
 
-    wait("the supervisor", follows, SUPERVISOR_SECONDS)
+    try:
+        wait("the supervisor", follows, SUPERVISOR_SECONDS)
+    except ClusterError as error:
+        raise ClusterError("\n".join([str(error), *diagnosis.last_words(cluster, diagnosis.SUPERVISOR)])) from error
 
 
 def wait_for_api(cluster: Cluster) -> None:
@@ -159,11 +160,8 @@ def wait_for_api(cluster: Cluster) -> None:
             raise ClusterError("the API server dies again and again")
         return readiness.answers(ready.url, ready.ca)
 
-    try:
+    with diagnosis.explained(cluster, lambda: control.APISERVER):
         wait("the API server", answers, API_SECONDS)
-    except ClusterError as error:
-        lines = [line for line in logfile.tail(cluster.logs / f"{control.APISERVER}.log", 30) if line[:3] != "---"]
-        raise ClusterError("\n".join([f"{error}; its log ends with:", *lines[-10:]])) from error
 
 
 def _starts(cluster: Cluster, program: str) -> int:
@@ -171,10 +169,15 @@ def _starts(cluster: Cluster, program: str) -> int:
     return entry.starts if entry else 0
 
 
-def _registered(cluster: Cluster) -> bool:
-    """Whether the kubelets have made their Node objects: kubectl waits for no object that is not there."""
+def _unregistered(cluster: Cluster) -> list[str]:
+    """Nodes whose kubelets have not made their Node objects: kubectl waits for no object that is not there."""
     words = (cluster.bin / "kubectl", f"--kubeconfig={cluster.kubeconfig}", "get", "nodes", "-o", "name")
-    return {f"node/{one.name}" for one in cluster.nodes} <= set(host.run(*words).split())
+    there = host.run(*words).split()
+    return [one.name for one in cluster.nodes if f"node/{one.name}" not in there]
+
+
+def _silent_kubelet(cluster: Cluster) -> str:
+    return next((f"kubelet-{name}" for name in _unregistered(cluster)), "")
 
 
 def kubectl(cluster: Cluster, *words: str) -> str:

@@ -23,6 +23,7 @@ from hostler.runtime.protocol import Raw
 from hostler.runtime.store import Key, Store
 
 ORPHAN = "orphan"  # finalizer of a VM that is deleted with --cascade=orphan
+ASKED_TO_END = ("Destroyed", "Stopped")  # PID 1's words for a guest that had to be ended, and for one that never began
 START_REQUEST: Raw = {"action": "Start"}
 
 
@@ -222,10 +223,16 @@ def follow(vm: VirtualMachine, seen: Seen, requests: Requests, now: datetime) ->
     vmi = seen.vmi
     if vmi is not None and run_strategy(vm) == "RerunOnFailure" and not requests:
         new = vm.status is None or vm.status.run_strategy != "RerunOnFailure"
-        requests = [START_REQUEST] if phase(vmi) == "Failed" or (new and dying(vmi)) else []
+        requests = [START_REQUEST] if failed_of_itself(vmi) or (new and dying(vmi)) else []
     actions = release(vm, vmi) if vmi is not None and dying(vmi) else update(vm, vmi)
     prospect = Prospect(vmi, seen.claims, seen.volumes)
     return Plan(actions, vm_status.status(vm, prospect, requests, now), news(vm, vmi) + bad_news(vm, seen))
+
+
+def failed_of_itself(vmi: VirtualMachineInstance) -> bool:
+    """Whether its guest is to be replaced: who is deleted, and does not go by itself or has not begun, was to end."""
+    asked = dying(vmi) and vmi.status is not None and vmi.status.reason in ASKED_TO_END
+    return phase(vmi) == "Failed" and not asked
 
 
 def update(vm: VirtualMachine, vmi: VirtualMachineInstance | None) -> tuple[Action, ...]:

@@ -13,7 +13,9 @@ from hostler.api.objects import Pod
 from hostler.runtime import ownership
 from hostler.runtime.conditions import Condition
 from hostler.runtime.plan import Event, Plan
+from hostler.runtime.protocol import Raw
 
+DESTROYED = "Destroyed"  # PID 1's word for a guest that did not shut down in time
 MOVED = "Migrated"  # PID 1's word for a guest that went to another pod: the hand-over follows
 LOST = Condition(False, "MigrationTargetLost", "the guest left for a pod that ended before it could run there")
 REASON = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
@@ -34,8 +36,36 @@ def ended(vmi: VirtualMachineInstance, pod: Pod, elsewhere: bool, now: datetime)
     """The last phase, by what the pod's end says; none yet if the guest is on its way elsewhere."""
     how = last_words(pod)._replace(disruption=disruption(pod))
     if how.why.reason == MOVED:
-        return Plan() if elsewhere and ownership.moving(vmi) else finish(vmi, "Failed", LastWords(LOST), now)
-    return finish(vmi, "Failed" if interrupted(vmi, how.why.reason, how.exit_code) else pod.status.phase, how, now)
+        leaving = elsewhere and ownership.moving(vmi)
+        return Plan(status=said(how)) if leaving else finish(vmi, "Failed", LastWords(LOST), now)
+    how = with_earlier(vmi, how)
+    return finish(vmi, phase(vmi, pod, how), how, now)
+
+
+def phase(vmi: VirtualMachineInstance, pod: Pod, how: LastWords) -> str:
+    if interrupted(vmi, how.why.reason, how.exit_code) or how.exit_code:
+        return "Failed"
+    if how.why.reason == DESTROYED and not has_acpi(vmi):
+        return "Succeeded"  # it had no way to hear that it was to go: KubeVirt's rule
+    return pod.status.phase
+
+
+def has_acpi(vmi: VirtualMachineInstance) -> bool:
+    features = vmi.spec.domain.features
+    return features is None or features.acpi is None or features.acpi.enabled is not False
+
+
+def with_earlier(vmi: VirtualMachineInstance, how: LastWords) -> LastWords:
+    """With what the guest said before it moved, if it says nothing newer."""
+    known = vmi.status
+    if known is None:
+        return how
+    result = how.result or known.result or ""
+    if how.exit_code is not None or known.exit_code is None:
+        return how._replace(result=result)
+    code = known.exit_code
+    told = Condition(False, "NonZeroExitCode", f"the guest ended with exit code {code}") if code else how.why
+    return how._replace(why=told, exit_code=code, result=result)
 
 
 def without_pod(vmi: VirtualMachineInstance, now: datetime) -> Plan:
@@ -48,13 +78,18 @@ def finish(vmi: VirtualMachineInstance, end: str, words: LastWords, now: datetim
     why = words.why
     disrupted = {launcher.DISRUPTION: words.disruption} if words.disruption else {}
     status = transition(vmi, end, now) | set_conditions(vmi, {"Ready": why, **disrupted}, now)
-    status |= {} if words.exit_code is None else {"exitCode": words.exit_code}
-    status |= {"result": words.result} if words.result else {}
+    status |= said(words)
     if end == "Failed":
         status["reason"] = why.reason
     shut_down = Event("Stopped", "The VirtualMachineInstance was shut down.")
     failure = Event("Stopped", f"The VirtualMachineInstance failed: {why.message}", "Warning")
     return Plan(status=status, events=(failure if end == "Failed" else shut_down,))
+
+
+def said(words: LastWords) -> Raw:
+    """What the guest said of itself, as its VMI's status has it."""
+    code: Raw = {} if words.exit_code is None else {"exitCode": words.exit_code}
+    return code | ({"result": words.result} if words.result else {})
 
 
 def last_words(pod: Pod) -> LastWords:

@@ -46,7 +46,8 @@ need_uv() {
 
 need_cluster_packages() {
     need_packages ip:iproute2 nft:nftables nsenter:util-linux losetup:mount gcc:gcc /usr/include/stdio.h:libc6-dev \
-        pkg-config:pkg-config /usr/include/seccomp.h:libseccomp-dev buildah:buildah mmdebstrap:mmdebstrap
+        pkg-config:pkg-config /usr/include/seccomp.h:libseccomp-dev buildah:buildah mmdebstrap:mmdebstrap \
+        /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
     [ -e /opt/cni/bin/bridge ] || need_packages /usr/lib/cni/bridge:containernetworking-plugins
 }
 

@@ -1,18 +1,12 @@
 """vmctl fence: what is thought of the nodes, what would be done to one, and a person's word where no device has one."""
 
-import asyncio
-import json
-import os
 import uuid
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-from cluster import registry
-from cluster.errors import ClusterError
 from cluster.status import aligned
 from hostler.api import launcher
 from hostler.api.fencing import (
@@ -28,14 +22,13 @@ from hostler.api.fencing import (
 from hostler.api.kubevirt.vmi import VirtualMachineInstance
 from hostler.api.meta import Resource
 from hostler.api.objects import Lease, Node, Pod
-from hostler.cli.options import DEFAULT, Output, OutputOption
-from hostler.runtime import kube
+from hostler.cli.options import Output, OutputOption
+from hostler.cli.target import Kubeconfig, run, show
 from hostler.runtime.conditions import parse
-from hostler.runtime.errors import ApiError, NotFound, Terminal
+from hostler.runtime.errors import NotFound, Terminal
 from hostler.runtime.protocol import Kube
 
 R = TypeVar("R", bound=Resource)
-T = TypeVar("T")
 
 app = typer.Typer(help="Nodes that fell silent: look, plan, acknowledge, switch off.", no_args_is_help=True)
 
@@ -67,11 +60,18 @@ class NodeState:
 
 
 @app.command()
-def status(output: OutputOption = Output.TEXT, namespace: Namespace = "hostler") -> None:
-    """Every node: its lease, its devices, and its latest operation. Exit code 1 if an operation needs somebody."""
-    states = run(lambda api: _states(api, namespace))
+def status(namespace: Namespace = "hostler", kubeconfig: Kubeconfig = None, output: OutputOption = Output.TEXT) -> None:
+    """Every node: its lease, its devices, and its latest operation. Exit code 1 if an operation needs somebody.
+
+    Examples:
+
+      vmctl fence status
+
+      vmctl fence status -o json
+    """
+    states = run(_states, namespace, kubeconfig)
     if output is Output.JSON:
-        print(json.dumps([asdict(each) for each in states], indent=2))
+        show([asdict(each) for each in states])
     else:
         head = ["NODE", "READY", "LEASE", "DEVICES", "OPERATION", "PHASE", "MESSAGE"]
         print(aligned([head, *map(_row, states)]))
@@ -128,11 +128,18 @@ def _row(state: NodeState) -> list[str]:
 
 
 @app.command()
-def plan(node: str, output: OutputOption = Output.TEXT) -> None:
-    """What fencing the node would do, and to whom. Nothing is done."""
-    told = run(lambda api: _plan(api, node))
+def plan(node: str, kubeconfig: Kubeconfig = None, output: OutputOption = Output.TEXT) -> None:
+    """What fencing the node would do, and to whom. Nothing is done.
+
+    Examples:
+
+      vmctl fence plan node-1
+
+      vmctl fence plan node-1 -o json
+    """
+    told = run(lambda api, _: _plan(api, node), None, kubeconfig)
     if output is Output.JSON:
-        print(json.dumps(told, indent=2))
+        show(told)
         return
     print(f"node {node}{' (in maintenance: it is not fenced)' if told['maintenance'] else ''}")
     for number, level in enumerate(told["levels"], 1):
@@ -162,9 +169,16 @@ async def _plan(api: Kube, node: str) -> dict[str, Any]:
 
 
 @app.command()
-def ack(operation: str, message: Message, yes: Yes = False) -> None:
-    """Say that the node of an operation is off: you looked, and nothing of it runs. Its VMs are started elsewhere."""
-    run(lambda api: _ack(api, operation, message, yes))
+def ack(operation: str, message: Message, yes: Yes = False, kubeconfig: Kubeconfig = None) -> None:
+    """Say that the node of an operation is off: you looked, and nothing of it runs. Its VMs are started elsewhere.
+
+    Examples:
+
+      vmctl fence ack node-1-x7k2p -m "its plug is in my hand"
+
+      vmctl fence ack node-1-x7k2p -m "rack 4 has no power" --yes    asks nothing
+    """
+    run(lambda api, _: _ack(api, operation, message, yes), None, kubeconfig)
 
 
 async def _ack(api: Kube, name: str, message: str, yes: bool) -> None:
@@ -179,9 +193,14 @@ async def _ack(api: Kube, name: str, message: str, yes: bool) -> None:
 
 
 @app.command()
-def off(node: str, message: Message, yes: Yes = False) -> None:
-    """Fence a node now, also one that is alive; whatever the mode."""
-    name = run(lambda api: _off(api, node, message, yes))
+def off(node: str, message: Message, yes: Yes = False, kubeconfig: Kubeconfig = None) -> None:
+    """Fence a node now, also one that is alive; whatever the mode.
+
+    Examples:
+
+      vmctl fence off node-1 -m "its disk controller is broken"
+    """
+    name = run(lambda api, _: _off(api, node, message, yes), None, kubeconfig)
     print(f"fenceoperation {name}: watch it with  vmctl fence status")
 
 
@@ -229,30 +248,6 @@ async def _get(api: Kube, kind: type[Resource], name: str) -> dict[str, Any]:
 
 async def _all(api: Kube, kind: type[R], namespace: str | None = None, labels: str = "") -> list[R]:
     return [kind.model_validate(raw) for raw in (await api.list(kind, namespace, labels=labels))[0]]
-
-
-def run(work: Callable[[Kube], Awaitable[T]]) -> T:
-    """With KUBECONFIG, or the cluster of this host, or what kubectl would take."""
-
-    async def connected() -> T:
-        api = await kube.connect(_kubeconfig(), "vmctl")
-        try:
-            return await work(api)
-        except ApiError as error:
-            raise Terminal(error.reason, error.message) from error
-        finally:
-            await api.close()
-
-    return asyncio.run(connected())
-
-
-def _kubeconfig() -> str | None:
-    if given := os.environ.get("KUBECONFIG"):
-        return given
-    try:
-        return str(registry.get(os.environ.get("HOSTLER_CLUSTER", DEFAULT)).kubeconfig)
-    except ClusterError:
-        return None
 
 
 def add(whole: typer.Typer) -> None:

@@ -21,6 +21,7 @@ from hostler.cli.target import (
     parse,
     run,
     show,
+    told,
 )
 from hostler.runtime.errors import ApiError, Terminal
 from hostler.runtime.kube import Api
@@ -128,7 +129,7 @@ async def listen(dial: Dial, address: str, port: int) -> asyncio.Server:
             async with dial() as socket:
                 await joined(socket, reader, writer)
         except ApiError as error:
-            print(f"error: {error.message}", file=sys.stderr, flush=True)
+            print(f"error: {told(error)}", file=sys.stderr, flush=True)
         finally:
             writer.close()
 

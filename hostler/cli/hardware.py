@@ -50,7 +50,14 @@ def bmc(
     after: Annotated[After, typer.Option(help="What becomes of a node that was fenced.")] = After.STAY_OFF,
     namespace: Annotated[str, typer.Option(help="Where Hostler is installed.")] = "hostler",
 ) -> None:
-    """Give each node an emulated BMC; prints the manifests that tell Hostler of them: `| vmctl kubectl apply -f -`."""
+    """Give each node an emulated BMC; prints the manifests that tell Hostler of them: `| vmctl kubectl apply -f -`.
+
+    Examples:
+
+      vmctl cluster bmc | vmctl kubectl apply -f -
+
+      vmctl cluster bmc --fault hostler-2=stuck    that one does not do what it is told
+    """
     cluster = registry.get(name)
     for entry in fault or ():
         which, _, how = entry.partition("=")
@@ -67,7 +74,14 @@ def node(
     what: Annotated[Happening, typer.Argument(metavar="|".join(Happening))],
     name: ClusterName = DEFAULT,
 ) -> None:
-    """Let something happen to a node: power off and on, a crash, a freeze, a cut wire to the control plane."""
+    """Let something happen to a node: power off and on, a crash, a freeze, a cut wire to the control plane.
+
+    Examples:
+
+      vmctl cluster node hostler-2 crash
+
+      vmctl cluster node hostler-2 on
+    """
     HAPPENINGS[what](find(registry.get(name), which))
 
 

@@ -16,13 +16,15 @@ import urllib3
 
 from hostler.api.cdi import FAILED, SUCCEEDED, DataVolume, UploadTokenRequest
 from hostler.api.meta import Resource
-from hostler.cli.target import Kubeconfig, Namespace, kubeconfig_path, run
+from hostler.cli.target import Kubeconfig, Namespace, run
 from hostler.runtime.errors import NotFound, Terminal
 from hostler.runtime.kube import Api
 from hostler.runtime.protocol import Raw
+from hostler.runtime.unreachable import plain
 
 GATEWAY = "hostler-gateway"
 PIECE = 1 << 20
+ADVICE = f"does {GATEWAY} run (kubectl get pods -A), and is --uploadproxy-url right, if it was given?"
 FORWARDING = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+)")
 
 Pool = urllib3.PoolManager
@@ -53,9 +55,12 @@ def image_upload(  # noqa: PLR0913, PLR0917 - each is an option of the command l
 ) -> None:
     """Upload a disk into a new volume.
 
-    Example:  vmctl image-upload mydisk --size=5Gi --image-path=debian.qcow2
+    Examples:
+
+      vmctl image-upload mydisk --size=5Gi --image-path=debian.qcow2
+
+      vmctl image-upload mydisk --no-create --image-path=debian.qcow2    into a DataVolume that waits for it
     """
-    path = kubeconfig_path(kubeconfig)
 
     async def whole(api: Api, where: str) -> None:
         if not no_create:
@@ -68,7 +73,7 @@ def image_upload(  # noqa: PLR0913, PLR0917 - each is an option of the command l
             await asyncio.to_thread(send, pool(None, insecure=insecure), uploadproxy_url, token, image_path)
         else:
             authority = await gateway_authority(api)
-            with forwarded(path, authority["namespace"]) as url:
+            with forwarded(kubeconfig, authority["namespace"]) as url:
                 host = f"{GATEWAY}.{authority['namespace']}.svc"
                 await asyncio.to_thread(send, pool(authority["ca"], host=host), url, token, image_path)
         _say("Uploaded; waiting for the disk to be whole...")
@@ -134,8 +139,12 @@ def send(http: Pool, url: str, token: str, path: Path) -> None:
         "Content-Length": str(total),
         "Content-Type": "application/octet-stream",
     }
-    with path.open("rb") as file:
-        answer = http.request("POST", f"{url}/v1beta1/upload-async", body=shown(file, total), headers=headers)
+    target = f"{url}/v1beta1/upload-async"
+    try:
+        with path.open("rb") as file:
+            answer = http.request("POST", target, body=shown(file, total), headers=headers)
+    except urllib3.exceptions.HTTPError as error:
+        raise Terminal("UploadFailed", f"{target}: {plain(error)}: {ADVICE}") from error
     if answer.status >= 300:
         raise Terminal("UploadFailed", f"{answer.status}: {answer.data.decode(errors='replace').strip()[:1000]}")
 
@@ -151,9 +160,10 @@ def shown(file: IO[bytes], total: int) -> Iterator[bytes]:
 
 
 @contextmanager
-def forwarded(kubeconfig: Path, namespace: str) -> Iterator[str]:
+def forwarded(kubeconfig: Path | None, namespace: str) -> Iterator[str]:
     """The URL of a port of this machine that leads to the gateway."""
-    command = ["kubectl", f"--kubeconfig={kubeconfig}", "port-forward", "-n", namespace, f"service/{GATEWAY}", ":443"]
+    command = ["kubectl", "port-forward", "-n", namespace, f"service/{GATEWAY}", ":443"]
+    command += [f"--kubeconfig={kubeconfig}"] if kubeconfig else []  # else it finds the same as we do
     try:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
     except FileNotFoundError:

@@ -1,6 +1,7 @@
 """vmctl: clusters on this host, and what runs on them."""
 
 import importlib
+import subprocess
 import sys
 from collections import UserDict
 from functools import cache
@@ -10,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from cluster.errors import ClusterError
+from cluster.failure import told
 from hostler.runtime.errors import Terminal
 
 # Command -> the module that adds it. Only that one is imported: a Kubernetes client takes a second to load.
@@ -80,8 +82,8 @@ def main() -> None:
     """Run; what a user can mend ends as one line and exit code 1."""
     try:
         app()
-    except (ClusterError, Terminal) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ClusterError, Terminal, OSError, subprocess.CalledProcessError) as error:
+        print(f"error: {told(error)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

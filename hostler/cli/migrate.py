@@ -61,7 +61,12 @@ def migrate(  # noqa: PLR0913, PLR0917 - each is an option of the command line
 
 
 def migrate_cancel(name: Name, namespace: Namespace = None, kubeconfig: Kubeconfig = None) -> None:
-    """End the migration of a virtual machine; it stays where it is."""
+    """End the migration of a virtual machine; it stays where it is.
+
+    Examples:
+
+      vmctl migrate-cancel web
+    """
 
     async def work(api: Api, place: str) -> None:
         moves, _ = await api.list(Migration, place)

@@ -38,6 +38,11 @@ class Revision(NamedTuple):
     number: int
     cause: str
     template: Raw
+    created: str = ""
+
+    def told(self) -> Raw:
+        """As `vmctl rollout history -o json` has it."""
+        return {"revision": self.number, "changeCause": self.cause, "created": self.created}
 
 
 async def find(kube: Kube, namespace: str, what: str) -> Found:
@@ -139,6 +144,20 @@ def pool(found: Found, status: Raw) -> tuple[str, bool]:
     return f'Waiting for pool "{found.name}" rollout to finish: {said.get("message", "")}...', False
 
 
+def counts(found: Found) -> tuple[int, int | None, int, int | None]:
+    """Desired, updated, ready, available; None is what a pool does not count."""
+    status = found.body.get("status") or {}
+    ready = status.get("readyReplicas", 0)
+    if found.kind is VirtualMachineDaemonSet:
+        names = ("desiredNumberScheduled", "updatedNumberScheduled", "numberReady", "numberAvailable")
+        desired, updated, ready, available = (status.get(each, 0) for each in names)
+        return desired, updated, ready, available
+    desired = found.body["spec"].get("replicas", 1)
+    if found.kind is VirtualMachinePool:
+        return desired, None, ready, None
+    return desired, status.get("updatedReplicas", 0), ready, status.get("availableReplicas", 0)
+
+
 async def known(kube: Kube, found: Found) -> list[Revision]:
     """The oldest first."""
     namespace, uid = found.body["metadata"]["namespace"], found.body["metadata"]["uid"]
@@ -154,14 +173,16 @@ def owned(body: Raw, uid: str) -> bool:
 
 def of_set(body: Raw) -> Revision:
     marks = body["metadata"].get("annotations", {})
-    return Revision(int(marks.get(apps.REVISION, 0)), marks.get(apps.CHANGE_CAUSE, ""), plain(body["spec"]["template"]))
+    number, created = int(marks.get(apps.REVISION, 0)), body["metadata"].get("creationTimestamp", "")
+    return Revision(number, marks.get(apps.CHANGE_CAUSE, ""), plain(body["spec"]["template"]), created)
 
 
 def of_page(body: Raw) -> Revision:
     marks = body["metadata"].get("annotations", {})
     data = body["data"]
     template = data["virtualMachineTemplate"] if "virtualMachineTemplate" in data else data["spec"]["template"]
-    return Revision(body["revision"], marks.get(apps.CHANGE_CAUSE, ""), plain(template))
+    created = body["metadata"].get("creationTimestamp", "")
+    return Revision(body["revision"], marks.get(apps.CHANGE_CAUSE, ""), plain(template), created)
 
 
 def template_of(kind: Kind) -> str:

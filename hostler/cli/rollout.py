@@ -1,9 +1,6 @@
 """vmctl rollout: how deployments, daemon sets, stateful sets and pools follow their template, and back again."""
 
-import asyncio
-import math
-import sys
-import time
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -11,17 +8,16 @@ import typer
 from cluster import status
 from hostler.api import apps
 from hostler.api.kubevirt.pool import VirtualMachinePool
-from hostler.cli import revisions, trouble
-from hostler.cli.revisions import Found, Revision
-from hostler.cli.target import Kubeconfig, Namespace, run
+from hostler.cli import progress, revisions
+from hostler.cli.options import Output, OutputOption
+from hostler.cli.progress import State
+from hostler.cli.revisions import Revision
+from hostler.cli.target import Kubeconfig, Namespace, run, show
 from hostler.runtime.conditions import stamp
 from hostler.runtime.errors import Terminal
 from hostler.runtime.kube import Api
 from hostler.runtime.loop import utc_now
 from hostler.runtime.protocol import Raw
-
-POLL = 0.5  # seconds
-PATIENCE = 5.0  # seconds without progress, after which the cause is looked for
 
 app = typer.Typer(help="Rollouts of deployments, daemon sets, stateful sets and pools of VMs.", no_args_is_help=True)
 
@@ -32,46 +28,34 @@ Revised = Annotated[int, typer.Option("--to-revision", min=0, help="Which one; 0
 
 
 @app.command("status")
-def status_(
+def status_(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     what: What,
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
     watch: Annotated[bool, typer.Option("--watch/--no-watch", "-w", help="Wait until it is done.")] = True,
     timeout: Annotated[float, typer.Option(help="Seconds to wait at most; 0: for ever.")] = 0,
+    output: OutputOption = Output.TEXT,
 ) -> None:
-    """Tell how far a rollout is, until it is done; and, when it does not get on, why."""
-    run(lambda kube, place: follow(kube, place, what, watch, timeout), namespace, kubeconfig)
+    """Tell how far a rollout is, until it is done; and, when it does not get on, why.
 
+    Examples:
 
-async def follow(kube: Api, place: str, what: str, watch: bool, limit: float) -> None:
-    """What stands in the way is told on stderr, each once, when nothing has happened for some seconds."""
-    deadline = time.monotonic() + (limit or math.inf)
-    said, patience, known = "", 0.0, set[str]()
+      vmctl rollout status vmdeploy/web
 
-    async def explain(found: Found) -> None:
-        for each in await trouble.of(kube, found):
-            if each not in known:
-                print(f"  {each}", file=sys.stderr, flush=True)
-            known.add(each)
+      vmctl rollout status vmpool/desk --timeout 300          exit code 1 if it is not done by then
 
-    while True:
-        found = await revisions.find(kube, place, what)
-        try:
-            line, done = revisions.progress(found)
-        except Terminal:
-            await explain(found)
-            raise
-        if line != said:
-            print(line, flush=True)
-            said, patience = line, time.monotonic() + PATIENCE if watch else 0
-        if not done and time.monotonic() > patience:
-            await explain(found)
-            patience = time.monotonic() + PATIENCE
-        if done or not watch:
-            return
-        if time.monotonic() > deadline:
-            raise Terminal("TimedOut", f"{what}: not done within {limit:g} seconds")
-        await asyncio.sleep(POLL)
+      vmctl rollout status vmsts/db --no-watch -o json        how it is now: counts, done, causes
+    """
+    follow = progress.last if output is Output.JSON else progress.tell
+
+    async def work(kube: Api, place: str) -> State:
+        return await follow(progress.states(kube, place, what, watch, timeout))
+
+    end = run(work, namespace, kubeconfig)
+    if output is Output.JSON:
+        show(asdict(end))
+    if end.failed:
+        raise Terminal(end.failed, end.message)
 
 
 @app.command()
@@ -80,24 +64,43 @@ def history(
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
     revision: Annotated[int, typer.Option(help="Show the template of this one.")] = 0,
+    output: OutputOption = Output.TEXT,
 ) -> None:
-    """List the revisions, the oldest first."""
+    """List the revisions, the oldest first.
 
-    async def tell(kube: Api, place: str) -> None:
-        found = await revisions.find(kube, place, what)
-        known = await revisions.known(kube, found)
-        if revision:
-            print(revisions.template_text(chosen(known, revision)))
-            return
+    Examples:
+
+      vmctl rollout history vmdeploy/web
+
+      vmctl rollout history vmdeploy/web --revision 2    its template
+
+      vmctl rollout history vmdeploy/web -o json
+    """
+
+    async def ask(kube: Api, place: str) -> list[Revision]:
+        return await revisions.known(kube, await revisions.find(kube, place, what))
+
+    known = run(ask, namespace, kubeconfig)
+    one = chosen(known, revision) if revision else None
+    if output is Output.JSON:
+        show(one.told() | {"template": one.template} if one else [each.told() for each in known])
+    elif one:
+        print(revisions.template_text(one))
+    else:
         rows = [[str(each.number), each.cause or "<none>"] for each in known]
         print(status.aligned([["REVISION", "CHANGE-CAUSE"], *rows]))
-
-    run(tell, namespace, kubeconfig)
 
 
 @app.command()
 def undo(what: What, namespace: Namespace = None, kubeconfig: Kubeconfig = None, to_revision: Revised = 0) -> None:
-    """Go back to the revision before, or to any that is kept."""
+    """Go back to the revision before, or to any that is kept.
+
+    Examples:
+
+      vmctl rollout undo vmdeploy/web                    to the one before
+
+      vmctl rollout undo vmdeploy/web --to-revision 2    see vmctl rollout history
+    """
 
     async def back(kube: Api, place: str) -> None:
         found = await revisions.find(kube, place, what)
@@ -120,19 +123,34 @@ def undo(what: What, namespace: Namespace = None, kubeconfig: Kubeconfig = None,
 
 @app.command()
 def pause(what: What, namespace: Namespace = None, kubeconfig: Kubeconfig = None) -> None:
-    """Let a deployment's template be changed without a rollout; a pool rests altogether."""
+    """Let a deployment's template be changed without a rollout; a pool rests altogether.
+
+    Examples:
+
+      vmctl rollout pause vmdeploy/web
+    """
     run(lambda kube, place: set_paused(kube, place, what, True), namespace, kubeconfig)
 
 
 @app.command()
 def resume(what: What, namespace: Namespace = None, kubeconfig: Kubeconfig = None) -> None:
-    """Roll out what was changed while it was paused."""
+    """Roll out what was changed while it was paused.
+
+    Examples:
+
+      vmctl rollout resume vmdeploy/web
+    """
     run(lambda kube, place: set_paused(kube, place, what, False), namespace, kubeconfig)
 
 
 @app.command()
 def restart(what: What, namespace: Namespace = None, kubeconfig: Kubeconfig = None) -> None:
-    """Replace all guests, as if the template had changed."""
+    """Replace all guests, as if the template had changed.
+
+    Examples:
+
+      vmctl rollout restart vmsts/db
+    """
 
     async def again(kube: Api, place: str) -> None:
         found = await revisions.find(kube, place, what)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from hostler.cli.target import Kubeconfig, Namespace, kubeconfig_path, namespace_of, parse
+from hostler.cli.kubeconfig import login
+from hostler.cli.target import Kubeconfig, Namespace, parse
 from hostler.runtime.errors import Terminal
 
 
@@ -33,10 +34,10 @@ def ssh(  # noqa: PLR0913, PLR0917 - each is an option of the command line
         raise Terminal("NoSsh", "there is no ssh here: install openssh-client")
     user, _, thing = target.rpartition("@")
     kind, name = parse(thing)
-    config = kubeconfig_path(kubeconfig)
-    place = namespace_of(namespace, config)
+    place = namespace or login(kubeconfig).namespace
     word = "vm" if kind.plural == "virtualmachines" else "vmi"
-    proxy = [sys.executable, "-m", "hostler.cli.main", "port-forward", "--stdio", f"--kubeconfig={config}"]
+    proxy = [sys.executable, "-m", "hostler.cli.main", "port-forward", "--stdio"]
+    proxy += [f"--kubeconfig={kubeconfig}"] if kubeconfig else []  # else it finds the same as we do
     proxy += [f"--namespace={place}", f"{word}/{name}", str(port)]
     words = ["ssh", "-o", f"ProxyCommand={shlex.join(proxy).replace('%', '%%')}"]
     words += [f"-oHostKeyAlias={word}.{name}.{place}"]

@@ -2,17 +2,17 @@
 
 import asyncio
 import json
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 
-from cluster import kubeconfig as kubeconfigs
 from hostler.api.meta import Resource
-from hostler.runtime.errors import ApiError, Terminal
+from hostler.cli.kubeconfig import login
+from hostler.runtime.errors import ApiError, NoAnswer, Terminal
 from hostler.runtime.kube import Api, connect
+from hostler.runtime.unreachable import plain
 
 T = TypeVar("T")
 PROTOCOL = "plain.kubevirt.io"
@@ -54,39 +54,29 @@ def parse(word: str, default: str = "vmi") -> tuple[type[Resource], str]:
     return WORDS[kind], name
 
 
-def kubeconfig_path(given: Path | None) -> Path:
-    if given is not None:
-        return given
-    named = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
-    return Path(named) if named else Path.home() / ".kube" / "config"
-
-
-def namespace_of(given: str | None, path: Path) -> str:
-    """The one that is given, or the current context's, or default."""
-    if given:
-        return given
-    content = kubeconfigs.load(path)
-    contexts = {each["name"]: each.get("context") or {} for each in content.get("contexts") or []}
-    return str(contexts.get(content.get("current-context"), {}).get("namespace") or "default")
-
-
 def run(work: Callable[[Api, str], Awaitable[T]], namespace: str | None, kubeconfig: Path | None) -> T:
-    """Do it with a connection; refusals of the API server end as one line."""
-    path = kubeconfig_path(kubeconfig)
-    if not path.exists():
-        raise Terminal("NoKubeconfig", f"{path} does not exist: run scripts/up, or set KUBECONFIG")
+    """Do it with a connection, in the namespace that is given or the context's; refusals end as one line."""
+    user = login(kubeconfig)
 
     async def whole() -> T:
-        api = await connect(str(path), "vmctl")
+        api = await connect(user.path, "vmctl", user.context)
         try:
-            return await work(api, namespace_of(namespace, path))
+            return await work(api, namespace or user.namespace)
         finally:
             await api.close()
 
     try:
         return asyncio.run(whole())
     except ApiError as error:
-        raise Terminal(error.reason or "ApiError", error.message) from None
+        raise Terminal(error.reason or "ApiError", told(error)) from None
+
+
+def told(error: ApiError) -> str:
+    """What the API server said; or why it says nothing, and where to look."""
+    if not isinstance(error, NoAnswer):
+        return error.message
+    why = plain(error.__cause__ or error)
+    return f"{error.server}: {why}: is it the right one (KUBECONFIG, --kubeconfig), and up (vmctl cluster status)?"
 
 
 def show(data: Any) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cluster import catalog, programs, registry, status, tour
+from cluster import catalog, kubeconfig, programs, registry, status, tour
 from cluster.errors import ClusterError
 from hostler.cli.options import DEFAULT, ClusterName
 
@@ -31,10 +33,11 @@ def run(
       KUBECONFIG=... vmctl tour     on that cluster
     """
     stops = []
-    guide = _guide(name)
-    for example in tour.examples(names or ()):
-        print(f"\n== {example}", flush=True)
-        stops.append(guide.visit(example))
+    wanted = tour.examples(names or ())
+    with _guide(name) as guide:
+        for example in wanted:
+            print(f"\n== {example}", flush=True)
+            stops.append(guide.visit(example))
     rows = [[stop.name, "works" if stop.passed else f"FAILED ({stop.code})", f"{stop.seconds:.0f} s"] for stop in stops]
     table = status.aligned([["EXAMPLE", "RESULT", "TIME"], *rows])
     if output == "json":
@@ -47,18 +50,22 @@ def run(
         raise typer.Exit(1)
 
 
-def _guide(name: str) -> tour.Guide:
+@contextmanager
+def _guide(name: str) -> Iterator[tour.Guide]:
     config = os.environ.get("KUBECONFIG")
     if config and (ours := registry.of_kubeconfig(Path(config))):
         name = ours.name
     elif config:
         found = programs.find(("kubectl",), None, print)
-        folder = programs.links(found, programs.cache() / "bin" / catalog.KUBERNETES)
-        return tour.Guide(folder / "kubectl", Path(config), "", _say)
+        kubectl = programs.links(found, programs.cache() / "bin" / catalog.KUBERNETES) / "kubectl"
+        with kubeconfig.one_file(config, kubectl) as file:
+            own = kubeconfig.own_cluster(file)
+            yield tour.Guide(kubectl, file, own.name if own else "", _say)
+        return
     cluster = registry.get(name)
     if not cluster.kubeconfig.exists():
         raise ClusterError(f"cluster {name} is not up: run  scripts/up")
-    return tour.Guide(cluster.bin / "kubectl", cluster.kubeconfig, name, _say)
+    yield tour.Guide(cluster.bin / "kubectl", cluster.kubeconfig, name, _say)
 
 
 def _say(line: str) -> None:

@@ -14,6 +14,7 @@ from cluster import up as clusters
 from cluster.host import run
 from cluster.images import Built
 from cluster.layout import Cluster
+from cluster.preflight import preflight
 from cluster.progress import Progress
 from hostler.cli.cluster import introduce
 from hostler.cli.options import DEFAULT, ClusterName
@@ -31,7 +32,9 @@ Values = list[str]
 
 def up(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     name: ClusterName = DEFAULT,
-    nodes: Annotated[int, typer.Option(help="How many nodes.", min=1)] = 2,
+    nodes: Annotated[
+        int | None, typer.Option(help="How many nodes. Default: as many as it has; 2 if it is new.", min=1)
+    ] = None,
     given: Annotated[
         Path | None,
         typer.Option("--programs", envvar="HOSTLER_PROGRAMS", help="Folder with the programs of Kubernetes."),
@@ -42,34 +45,43 @@ def up(  # noqa: PLR0913, PLR0917 - each is an option of the command line
     ] = True,
     values: Annotated[Values | None, typer.Option("--set", help="A value for the chart, as helm's --set.")] = None,
 ) -> None:
-    """Make a cluster, install Hostler and run three virtual machines. With KUBECONFIG set: install there."""
+    """Make a cluster, install Hostler and run three virtual machines. With KUBECONFIG set: install there.
+
+    Examples:
+
+      vmctl up                                   two nodes on this host
+
+      vmctl up --nodes 3 --no-example
+
+      vmctl up --set fencing.mode=Enforce        as helm's --set
+    """
+    config = os.environ.get("KUBECONFIG")
+    size = nodes or registry.size_of(name) or registry.NEW_SIZE  # guests need a node
+    if not config:
+        preflight(name, size, images=True)
     progress = Progress()
     folder = programs.links(
         programs.find(("helm", "kubectl"), given, progress.say), programs.cache() / "bin" / catalog.KUBERNETES
     )
-    if config := os.environ.get("KUBECONFIG"):
-        ours = own_cluster(Path(config))
-        chosen = provide_images(ours, progress)
+    if config:
+        with kubeconfig.one_file(config, folder / "kubectl") as file:
+            chosen = provide_images(kubeconfig.own_cluster(file), progress)
+            fill(folder, file, [*chosen, *(values or [])], progress, example=example)
     else:
         built = build_images(progress)
-        ours = clusters.up(name, nodes, given, progress, [image.tar for image in built.values()])
-        config, chosen = str(ours.kubeconfig), chart_values(built, progress)
+        ours = clusters.up(name, size, given, progress, [image.tar for image in built.values()])
+        chosen = chart_values(built, progress)
         introduce(ours, merge=merge)
-    install(folder, config, [*chosen, *(values or [])], progress)
-    if example:
-        table = run_example(folder, config, progress)
-        print(f"\n{table}\n")
+        fill(folder, ours.kubeconfig, [*chosen, *(values or [])], progress, example=example)
     rows = [[stage, f"{seconds:.1f} s"] for stage, seconds in progress.stages]
     print(status.aligned([["STAGE", "TIME"], *rows, ["all", f"{progress.seconds:.1f} s"]]))
 
 
-def own_cluster(config: Path) -> Cluster | None:
-    """The cluster of this host that a kubeconfig leads to; None: somebody else's."""
-    content = kubeconfig.load(config)
-    places = {entry["name"]: (entry.get("cluster") or {}).get("server") for entry in content.get("clusters") or []}
-    contexts = {entry["name"]: entry["context"].get("cluster") for entry in content.get("contexts") or []}
-    server = places.get(contexts.get(content.get("current-context")))
-    return next((cluster for cluster in registry.clusters() if cluster.server == server), None)
+def fill(folder: Path, config: Path, values: Values, progress: Progress, *, example: bool) -> None:
+    """Install Hostler, and run the example's guests."""
+    install(folder, config, values, progress)
+    if example:
+        print(f"\n{run_example(folder, config, progress)}\n")
 
 
 def provide_images(cluster: Cluster | None, progress: Progress) -> Values:
@@ -103,7 +115,7 @@ def chart_values(built: dict[str, Built], progress: Progress) -> Values:
     return [f"{key}={value}" for key, value in chosen.items()]
 
 
-def install(folder: Path, config: str, values: Values, progress: Progress) -> None:
+def install(folder: Path, config: Path, values: Values, progress: Progress) -> None:
     """Install or upgrade the chart and wait until it works."""
     options = [word for value in values for word in ("--set", value)]
     helm = (folder / "helm", f"--kubeconfig={config}", f"--namespace={NAMESPACE}")
@@ -122,7 +134,7 @@ def mend(helm: tuple[str | Path, ...]) -> None:
         run(*helm, "rollback", "hostler", known[0]["revision"])
 
 
-def run_example(folder: Path, config: str, progress: Progress) -> str:
+def run_example(folder: Path, config: Path, progress: Progress) -> str:
     """The example's guests, Ready; the table of them."""
     kubectl = (folder / "kubectl", f"--kubeconfig={config}")
     ready = ("--for=condition=Ready", "vmi", "-l", example_labels(), f"--timeout={SECONDS}s")

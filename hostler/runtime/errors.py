@@ -12,6 +12,7 @@ Error
    +- Gone                     410: the resourceVersion is too old; list again
    +- TooManyRequests          429
    +- Unavailable              5xx, or no answer at all
+      +- NoAnswer(server)      nobody answers there
 
 Anything else is a bug.
 """
@@ -82,6 +83,14 @@ class TooManyRequests(ApiError):
 
 class Unavailable(ApiError):
     """5xx, or no answer at all."""
+
+
+class NoAnswer(Unavailable):
+    """Nobody answers at the URL `server`; the cause says why."""
+
+    def __init__(self, server: str, message: str) -> None:
+        super().__init__(0, "NoAnswer", message)
+        self.server = server
 
 
 _BY_STATUS = {

@@ -21,7 +21,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 from yarl import URL
 
 from hostler.runtime import metrics
-from hostler.runtime.errors import ApiError, TooManyRequests, Unavailable, api_error
+from hostler.runtime.errors import ApiError, NoAnswer, Terminal, TooManyRequests, Unavailable, api_error
 from hostler.runtime.protocol import Kind, Kube, Listing, Ops, Raw
 
 __all__ = ["Api", "Kind", "Kube", "Listing", "Ops", "Raw", "connect"]
@@ -211,7 +211,7 @@ class Api:
                 await self._ask(call)  # says why in its Status; a web socket's library drops that
             raise api_error(error.status, {"message": said.get("X-Message")}) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(0, "NoAnswer", f"{call}: {error!r}") from error
+            raise NoAnswer(self._configuration.host, f"{call}: {error!r}") from error
         async with socket:
             yield socket
 
@@ -253,7 +253,7 @@ class Api:
                 text = await response.read()
                 return orjson.loads(text) if text else {}
             except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-                raise Unavailable(0, "NoAnswer", f"{call}: {error!r}") from error
+                raise NoAnswer(self._configuration.host, f"{call}: {error!r}") from error
 
     async def _send(self, call: Call, limit: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         """One request; the answer's body is still to be read."""
@@ -267,7 +267,7 @@ class Api:
                 raise await _refusal(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             metrics.API_REQUESTS.labels(call.verb, call.kind.plural, "error").inc()
-            raise Unavailable(0, "NoAnswer", f"{call}: {error!r}") from error
+            raise NoAnswer(self._configuration.host, f"{call}: {error!r}") from error
         return response
 
     async def _headers(self, call: Call) -> dict[str, str]:
@@ -312,8 +312,11 @@ def environment_proxy(host: str) -> str | None:
     return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
 
 
-async def connect(kubeconfig: str | None = None, manager: str = "hostler") -> Api:
-    """Log in with the given kubeconfig, the pod's service account, or what kubectl would use; in this order."""
+async def connect(kubeconfig: str | None = None, manager: str = "hostler", context: str | None = None) -> Api:
+    """Log in with the given kubeconfig, the pod's service account, or what kubectl would use; in this order.
+
+    Several files, with colons between them, are one; the context is that of the last of them, if nobody says which.
+    """
     configuration = Configuration()
     if kubeconfig is None:
         try:
@@ -321,5 +324,9 @@ async def connect(kubeconfig: str | None = None, manager: str = "hostler") -> Ap
             return Api(configuration, manager)
         except config.ConfigException:
             pass  # not in a pod
-    await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
-    return Api(configuration, manager)
+    try:
+        await config.load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
+        return Api(configuration, manager)
+    except (config.ConfigException, OSError, ValueError) as error:
+        why = f"cannot be used ({error}): look at the certificates and keys that it names"
+        raise Terminal("InvalidKubeconfig", f"{kubeconfig or 'the kubeconfig'} {why}") from error

@@ -45,10 +45,7 @@ class Pair:
     @classmethod
     def load(cls, certificate: bytes, key: bytes) -> "Pair":
         """From PEM; ValueError or TypeError if it is none, or the key is of a kind that we cannot sign with."""
-        loaded = serialization.load_pem_private_key(key, None)
-        if not isinstance(loaded, Key):
-            raise ValueError(f"a key of P-256 or RSA is needed, not {type(loaded).__name__}")
-        return cls(x509.load_pem_x509_certificate(certificate), loaded)
+        return cls(x509.load_pem_x509_certificate(certificate), load_key(key))
 
 
 def issue(wish: Wish, signer: Pair | None = None) -> Pair:
@@ -119,6 +116,14 @@ def new_key() -> ec.EllipticCurvePrivateKey:
 
 def pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def load_key(data: bytes) -> Key:
+    """From PEM; ValueError or TypeError if it is none, or of a kind that we cannot sign with."""
+    loaded = serialization.load_pem_private_key(data, None)
+    if not isinstance(loaded, Key):
+        raise ValueError(f"a key of P-256 or RSA is needed, not {type(loaded).__name__}")
+    return loaded
 
 
 def private(key: Key) -> bytes:

@@ -173,7 +173,11 @@ class Caretaker:
     async def _own(self, one: Hypervisor) -> Domain | None:
         """The guest's domain; there may be no other in its pod, but what a tenant's libvirtd says is only read."""
         name = launcher.domain_name(self.pod.metadata.namespace, self.pod.vmi_name or "")
-        return next((domain for domain in await one.domains() if domain.name == name), None)
+        domain = next((domain for domain in await one.domains() if domain.name == name), None)
+        if domain is not None and domain.starting:
+            # by an earlier life of this agent, or a call whose answer was lost: it may yet fail, and is no guest then
+            raise Retry(1, "the guest is being started")
+        return domain
 
     async def _net(self, held: AsyncExitStack, place: Place, vmi: VirtualMachineInstance) -> Net | None:
         nic = network.pod_nic(vmi.spec)

@@ -20,6 +20,7 @@ WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
 State = Literal["running", "paused", "ending", "ended", "unknown"]
 # virDomainState
 STATES: dict[int, State] = {1: "running", 2: "running", 3: "paused", 4: "ending", 5: "ended", 6: "ended", 7: "running"}
+STARTING_UP = 11  # VIR_DOMAIN_PAUSED_STARTING_UP
 OS_FIELDS = {
     "os.id": "id",
     "os.name": "name",
@@ -47,6 +48,11 @@ class Domain:
     plugged: frozenset[str] = frozenset()  # of those, the ones that came while the guest ran
     vcpus: int = 1
     growth: tuple[int, int] | None = None  # bytes that the guest is asked to use, and uses, beside its first memory
+
+    @property
+    def starting(self) -> bool:
+        """QEMU is being started, and may yet fail: there is no guest."""
+        return self.state == "paused" and self.reason == STARTING_UP
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ VERDICTS: dict[str, Verdict] = {
 }
 MOVED = VERDICTS["migrated"]
 PANICKED: Verdict = (1, "Panicked", "the guest's kernel panicked")
-STOPPED: Verdict = (0, "Destroyed", "the guest did not shut down in time and was destroyed")
+STOPPED: Verdict = (1, "Destroyed", "the guest did not shut down in time and was destroyed")
+ORDERLY = ("shutdown", "migrated", "saved")  # however long QEMU then took to go
 FAILED = "failed"
 
 
@@ -49,11 +50,13 @@ def verdict(reason: str | None, status: int | None, asked: bool) -> Verdict | No
     """
     if reason == FAILED:
         return None
+    if reason in ORDERLY:
+        return VERDICTS[reason]
     if asked and (reason in (None, "destroyed") or status == signal.SIGKILL):
         return STOPPED
     if reason == "crashed" and status == 0:
         return PANICKED  # libvirt ended this QEMU itself, in good order: on_crash is destroy
-    if reason in VERDICTS and reason != "crashed":
+    if reason == "destroyed":
         return VERDICTS[reason]
     code, name, message = VERDICTS["crashed"]
     return code, name, message if status is None else f"{message} ({describe(status)})"

@@ -26,7 +26,7 @@ GLANCE = 0.02  # seconds between two looks whether libvirtd is there, at the sta
 TRIM = 30.0  # seconds between two looks whether QEMU has said too much
 
 LIBVIRT_FAILED: Verdict = (1, "LibvirtFailed", f"libvirtd ended {GIVE_UP} times in a row")
-NO_GUEST: Verdict = (0, "Stopped", "told to stop while no guest ran")
+NO_GUEST: Verdict = (1, "Stopped", "told to stop while no guest ran")
 
 
 def stopping(grace: float) -> Iterator[tuple[float, str]]:

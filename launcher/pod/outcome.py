@@ -6,7 +6,7 @@ only the last bytes are kept. All of it is hostile.
 
 import os
 
-from .ending import Verdict
+from .ending import STOPPED, Verdict
 from .places import Places
 
 CHUNK = 65536
@@ -56,16 +56,20 @@ class Outcome:
         return "".join(letter for letter in said if letter in "\n\t" or letter.isprintable())
 
     def judge(self, verdict: Verdict, asked: bool = False) -> tuple[Verdict, int | None]:
-        """The verdict once the guest's word is heard, and its exit code: only who ended in good order is believed.
+        """The verdict once the guest's word is heard, and its exit code.
 
-        `asked` is whether we told the guest to end: one that says nothing then may not have been done.
+        Believed is who ended in good order, and who had said how it went before it was destroyed: it only was slow to
+        shut down when its pod had to go. `asked` is whether we told the guest to end: one that says nothing then may
+        not have been done.
         """
         lines = self.exit.kept.split()
         code = number(lines[-1]) if lines else None
         if verdict[:2] == (0, "Shutdown") and not lines and asked:
             return REQUESTED, code
-        if not lines or verdict[:2] != (0, "Shutdown") or code == 0:
+        if not lines or (verdict[:2] != (0, "Shutdown") and verdict != STOPPED):
             return verdict, code
+        if code == 0:
+            return (0, *verdict[1:]), code
         if code is None:
             said = ascii(lines[-1].decode(errors="replace"))
             return (1, "ExitCodeInvalid", f"the guest wrote {said} where a decimal exit code belongs"), None

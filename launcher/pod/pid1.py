@@ -19,7 +19,7 @@ if not __package__:  # in the image this file is run by its path; its folder is 
     __package__ = os.path.basename(folder)
     __import__(__package__)
 
-from .guard import Guard, report
+from .guard import NO_GUEST, Guard, report
 from .places import Places, environment
 
 PREPARE_FAILED = 64
@@ -30,7 +30,7 @@ def main() -> None:
     os.set_blocking(2, False)  # whoever reads what we say may rest; this lasts into the next program
     if len(sys.argv) == 3:
         sys.exit(report(places, *Guard(places, sys.argv[1], float(sys.argv[2])).run()))
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # there is no guest yet
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(report(places, NO_GUEST)))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
     domain, grace = prepared(places)
     # Nothing may be lost between two programs: the next one unblocks these when it can hear them.

@@ -236,7 +236,9 @@ async def test_migrate(hostler: ApiServer, guests: Guests, guest: str, namespace
     template = {"spec": {"domain": {"devices": {}, "memory": {"guest": "64Mi"}}}}
     for name, strategy in (("web", "Manual"), ("off", "Halted")):
         vm = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "metadata": {"name": name}}
-        made = hostler.create(f"{kinds}/virtualmachines", vm | {"spec": {"runStrategy": strategy, "template": template}})
+        made = hostler.create(
+            f"{kinds}/virtualmachines", vm | {"spec": {"runStrategy": strategy, "template": template}}
+        )
         assert made.code == 201, made.message
     wish, path = {"addedNodeSelector": {"zone": "b"}}, f"{GROUP}/namespaces/{namespace}/virtualmachines"
     off = await ask(hostler, "PUT", f"{path}/off/migrate", wish)

@@ -141,7 +141,7 @@ def test_a_deaf_guest_is_destroyed_after_its_grace(images: dict[str, Path]) -> N
         running.start_guest()
         running.wait_for_line("GUEST UP")
         running.stop()
-        assert running.end() == (0, "Destroyed")
+        assert running.end() == (1, "Destroyed")
 
 
 def test_destroyed_by_somebody_else(images: dict[str, Path]) -> None:
@@ -157,7 +157,7 @@ def test_without_a_guest_sigterm_ends_at_once(images: dict[str, Path]) -> None:
     with pod(guest, request(guest), images) as running:
         running.wait_for_libvirt()
         running.stop()
-        assert running.end(20) == (0, "Stopped")
+        assert running.end(20) == (1, "Stopped")
 
 
 def test_libvirtd_comes_back_and_finds_the_guest(images: dict[str, Path]) -> None:
@@ -181,7 +181,7 @@ def test_a_hanging_libvirtd_cannot_hold_the_pod(images: dict[str, Path]) -> None
         running.start_guest()
         os.kill(running.pids("libvirtd")[0], signal.SIGSTOP)
         running.stop()
-        assert running.end() == (0, "Destroyed")
+        assert running.end() == (1, "Destroyed")
 
 
 def test_a_start_that_failed_can_be_tried_again(images: dict[str, Path]) -> None:

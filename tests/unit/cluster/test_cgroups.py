@@ -1,11 +1,17 @@
 """cgroups of both versions, on folders that look like theirs."""
 
+import asyncio
 import os
+import signal
+import subprocess
+from types import SimpleNamespace
 
 import pytest
 
-from cluster import cgroups
+from cluster import cgroups, namespaces, network, node, registry, supervisor, up
 from cluster.errors import ClusterError
+from cluster.layout import Cluster
+from tests.unit.cluster import unified
 
 LINE = "30 23 0:{number} / {place} rw,nosuid shared:{number} - {kind} cgroup rw\n"
 
@@ -19,6 +25,21 @@ def mounted(tmp_path, monkeypatch, **kinds: str) -> None:
         (tmp_path / name).mkdir()
     (tmp_path / "mountinfo").write_text("22 1 254:0 / / rw - ext4 /dev/vda rw\n" + "".join(lines))
     monkeypatch.setattr(cgroups, "MOUNTS", tmp_path / "mountinfo")
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+
+
+@pytest.fixture
+def version_2(tmp_path, monkeypatch):
+    """A host of version 2, whose rules hold; the root of its hierarchy."""
+    mounted(tmp_path, monkeypatch)
+    root = tmp_path / "cgroup"
+    (tmp_path / "mountinfo").write_text(LINE.format(number=1, place=root, kind="cgroup2"))
+    unified.host(root)
+    monkeypatch.setattr(cgroups, "ROOT", unified.Unified(root))
+    monkeypatch.setattr(
+        cgroups, "Path", lambda path: unified.Unified(path) if str(path).startswith(str(root)) else path
+    )
+    return root
 
 
 @pytest.mark.parametrize(
@@ -51,16 +72,51 @@ def test_version_1_inherits_its_processors(tmp_path, monkeypatch):
     assert (tmp_path / "cpuset/a/b/cpuset.mems").read_text() == "0\n"
 
 
-def test_version_2_hands_its_controllers_down(tmp_path, monkeypatch):
-    mounted(tmp_path, monkeypatch, unified="cgroup2")
-    for group in ("", "a"):
-        (tmp_path / "unified" / group).mkdir(exist_ok=True)
-        (tmp_path / "unified" / group / "cgroup.controllers").write_text("cpu memory pids\n")
-        (tmp_path / "unified" / group / "cgroup.subtree_control").touch()
+def test_version_2_is_the_hosts_whatever_is_mounted_beside_it(version_2, tmp_path):
+    with (tmp_path / "mountinfo").open("a") as mounts:
+        mounts.write(LINE.format(number=2, place=tmp_path / "net_cls", kind="cgroup"))
+    assert cgroups.hierarchies() == [version_2]
+
+
+def test_version_2_hands_its_controllers_down(version_2):
     cgroups.create("/a/b")
-    assert (tmp_path / "unified/a/b").is_dir()
-    # a kernel adds each word to what was written before; a file has the last
-    assert (tmp_path / "unified/a/cgroup.subtree_control").read_text() == "+pids"
+    assert (version_2 / "a/cgroup.subtree_control").read_text() == "cpu memory pids"
+    assert (version_2 / "a/b/cgroup.controllers").read_text() == "cpu memory pids"
+    assert (version_2 / "a/b/cgroup.subtree_control").read_text() == "", "processes may enter it"
+
+
+def test_version_2_takes_processes_in_leaves_only(version_2):
+    cgroups.create("/a/b")
+    with pytest.raises(OSError, match="busy"):
+        cgroups.enter("/a", 5)
+    cgroups.enter("/a/b", 5)
+    cgroups.create("/a/b/c")
+    assert (version_2 / "a/b/c/cgroup.controllers").read_text() == "", "nothing is handed down by who has processes"
+
+
+@pytest.mark.parametrize("nodes_first", [True, False], ids=["a new cluster", "the supervisor runs already"])
+def test_all_programs_and_pods_of_a_cluster_find_a_group_on_version_2(version_2, monkeypatch, tmp_path, nodes_first):
+    cluster = Cluster("a", 0, 2)
+    for module, name, stand_in in (
+        (registry, "get", lambda _name: cluster),
+        (namespaces, "is_pinned", lambda _pin: True),
+        (namespaces, "is_whole", lambda _node: True),
+        (network, "connect", lambda _cluster: None),
+        (supervisor, "become_subreaper", lambda: None),
+        (supervisor, "Supervisor", lambda _state: SimpleNamespace(run=lambda: None)),
+        (asyncio, "run", lambda _supervisor: None),
+    ):
+        monkeypatch.setattr(module, name, stand_in)
+    steps = [lambda: up.connect(cluster), lambda: supervisor.main("a")]
+    for step in steps if nodes_first else reversed(steps):
+        step()
+    for number, one in enumerate(cluster.nodes, 1):
+        cgroups.enter(one.system_cgroup, number)  # as the supervisor does with each program of the node
+        pod = f"{node.kubelet(one, 1)['cgroupRoot']}/kubepods/burstable/pod1"
+        cgroups.create(pod)
+        assert (version_2 / pod[1:] / "cgroup.controllers").read_text() == "cpu memory pids"
+    assert cgroups.processes(cluster.cgroup) == {1, 2}, "and the supervisor, who is this process here"
+    assert (version_2 / cluster.control_cgroup[1:] / "cgroup.procs").read_text() == f"{os.getpid()}\n"
 
 
 def test_processes_are_found_below_and_in_all_hierarchies(tmp_path, monkeypatch):
@@ -104,10 +160,38 @@ def test_freeze_version_1(tmp_path, monkeypatch):
     assert (tmp_path / "freezer/a/freezer.state").read_text() == "THAWED"
 
 
-def test_freeze_version_2(tmp_path, monkeypatch):
-    mounted(tmp_path, monkeypatch, unified="cgroup2")
-    (tmp_path / "unified/a").mkdir()
+def test_freeze_version_2(version_2):
+    cgroups.create("/a")
     cgroups.freeze("/a")
-    assert (tmp_path / "unified/a/cgroup.freeze").read_text() == "1"
+    assert (version_2 / "a/cgroup.freeze").read_text() == "1"
     cgroups.thaw("/a")
-    assert (tmp_path / "unified/a/cgroup.freeze").read_text() == "0"
+    assert (version_2 / "a/cgroup.freeze").read_text() == "0"
+
+
+def test_kill_version_2(version_2):
+    """By the kernel, at once, except where this process is among those below."""
+    cgroups.create("/a/b")
+    cgroups.create("/a/ours")
+    cgroups.enter("/a/ours", os.getpid())
+    for group in ("/a", "/a/b"):
+        cgroups.kill(group)
+    assert (version_2 / "a/cgroup.kill").read_text() == ""
+    assert (version_2 / "a/b/cgroup.kill").read_text() == "1"
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["processes", "none"])
+def test_kill_thaws_all_that_is_frozen_below(tmp_path, monkeypatch, there):
+    """Version 1: what is frozen does not die; and a group that is left frozen would stop whoever comes next."""
+    mounted(tmp_path, monkeypatch, freezer="cgroup")
+    (tmp_path / "freezer/a/system/a-1").mkdir(parents=True)
+    for group in ("a", "a/system", "a/system/a-1"):
+        (tmp_path / "freezer" / group / "freezer.state").write_text("FROZEN")
+    procs, process = tmp_path / "freezer/a/system/a-1/cgroup.procs", subprocess.Popen(["sleep", "600"])
+    procs.write_text(f"{process.pid}\n" if there else "")
+    monkeypatch.setattr(cgroups.time, "sleep", lambda _: procs.write_text(""))  # it is seen once, and gone then
+    cgroups.kill("/a")
+    states = [file.read_text() for file in (tmp_path / "freezer/a").rglob("freezer.state")]
+    if not there:
+        process.kill()
+    assert process.wait(10) == -signal.SIGKILL
+    assert states == ["THAWED"] * 3

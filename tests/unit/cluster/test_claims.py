@@ -79,3 +79,9 @@ def test_a_device_for_a_claim_is_on_every_node_of_its_cluster():
 
 def test_sizes_are_bytes():
     assert claim().size == 1 << 30
+
+
+def test_a_volume_says_how_large_it_is():
+    assert volume().size == 0
+    spec = {"capacity": {"storage": "2Mi"}}
+    assert PersistentVolume.model_validate({"metadata": {"name": NAME}, "spec": spec}).size == 2 << 20

@@ -3,8 +3,12 @@
 import hashlib
 import http.server
 import io
+import socket
+import struct
 import tarfile
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -39,21 +43,42 @@ FILES = {
     "/page": b"<html>moved</html>",
 }
 
+FLAKY = ("/early", "/early.sha256", "/reset", "/reset.sha256")  # they break off
+FILES |= {path: FILES["/program.sha256" if path.endswith("256") else "/program"] for path in FLAKY}
+DEAD = ("/dead", "/dead-reset.sha256")  # these always do
+FILES |= {"/dead.sha256": FILES["/program.sha256"]}
+BREAKS = {1: (*FLAKY, *DEAD), 2: DEAD}  # how often it was asked for -> what breaks off then
+
 
 @pytest.fixture
 def server(monkeypatch):
     """Its URL, and the paths that it was asked for."""
-    monkeypatch.setattr(download, "_unreachable", set())
+    monkeypatch.setattr(download, "_unreachable", {})
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             asked.append(self.path)
+            if self.path in BREAKS.get(asked.count(self.path), ()):
+                self.break_off()
+                return
             data = FILES.get(self.path)
             self.send_response(404 if data is None else 200)
             self.send_header("Content-Length", str(len(data or b"")))
             self.end_headers()
             self.wfile.write(data or b"")
+
+        def break_off(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"some")
+            if "reset" in self.path:
+                # closed like this it ends with a reset
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.wfile.flush()
+                time.sleep(0.1)
+                self.connection.close()
 
         def log_message(self, *args):
             pass
@@ -104,12 +129,39 @@ def test_a_release_that_is_not_there_is_unreachable(server, tmp_path):
     download.fetch(Release(f"{url}/program", f"{url}/program.sha256"), tmp_path / "it")
 
 
+@pytest.mark.parametrize("file", ["early", "reset"])
+def test_what_breaks_off_is_tried_once_more(server, tmp_path, monkeypatch, file):
+    url, asked = server
+    for sums in ("program", file):
+        asked.clear()
+        download.fetch(Release(f"{url}/{file}", f"{url}/{sums}.sha256"), tmp_path / "it")
+        assert (tmp_path / "it").read_bytes() == PROGRAM
+
+
+@pytest.mark.parametrize(("file", "sums"), [("dead", "dead"), ("program", "dead-reset")])
+def test_what_breaks_off_twice_is_unreachable(server, tmp_path, file, sums):
+    url, asked = server
+    release = Release(f"{url}/{file}", f"{url}/{sums}.sha256")
+    with pytest.raises(Unreachable, match=r"broke off: ([0-9]+ bytes are missing|\[Errno 104\])"):
+        download.fetch(release, tmp_path / "it")
+    assert len(asked) == (3 if file == "dead" else 2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_not_taken_for_the_network(server, tmp_path):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    url, _ = server
+    with pytest.raises(OSError, match="No space left"):
+        download._save(f"{url}/program", Path("/dev/full"))
+
+
 def test_a_host_that_does_not_answer_is_asked_once(server, tmp_path):
     _, asked = server
     release = Release("http://127.0.0.1:1/it", "http://127.0.0.1:1/it.sha256")
     with pytest.raises(Unreachable):
         download.fetch(release, tmp_path / "it")
-    with pytest.raises(Unreachable, match="did not answer before"):
+    with pytest.raises(Unreachable, match=r"did not answer before: .*refused"):
         download.fetch(release, tmp_path / "it")
     assert asked == []
 

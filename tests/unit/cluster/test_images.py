@@ -1,11 +1,12 @@
 """What an image's tag depends on, where its base comes from, and what the command line refuses."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from cluster import image_debian, image_inputs, images
+from cluster import image_builder, image_debian, image_inputs, images
 from cluster.image_debian import Mirrors, mirrors
 from hostler.runtime.errors import Terminal
 
@@ -67,10 +68,26 @@ Types: deb
 # URIs: http://snapshot.debian.org/archive/debian
 URIs: https://mirror.example.org/debian/
 Suites: bookworm bookworm-updates
+Components: main
+ contrib
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 
 Types: deb
 URIs: https://mirror.example.org/debian-security
+Suites: bookworm-security
+Components: main
+"""
+
+OTHERS = """\
+deb [arch=amd64 signed-by=/etc/apt/keyrings/docker.asc] https://download.docker.com/linux/debian bookworm stable
+deb [arch=amd64] https://download.virtualbox.org/virtualbox/debian bookworm contrib
+deb https://pkg.jenkins.io/debian binary/
+deb https://pkgs.tailscale.com/stable/debian bookworm main
+deb [signed-by=/etc/apt/keyrings/jellyfin.gpg] https://repo.jellyfin.org/debian bookworm main
+deb https://repo.mongodb.org/apt/debian bookworm/mongodb-org/7.0 main
+deb https://apt.grafana.com stable main
+deb https://packages.element.io/debian default main
+deb http://archive.ubuntu.com/ubuntu noble-updates main
 """
 
 
@@ -92,6 +109,39 @@ URIs: https://mirror.example.org/debian-security
         pytest.param(["# deb http://old.example.org/debian bookworm main"], Mirrors(), id="a comment"),
         pytest.param(["deb cdrom:[Debian 12]/ bookworm main"], Mirrors(), id="a disc"),
         pytest.param(["deb mirror+http://list.example.org/debian bookworm main"], Mirrors(), id="a list of mirrors"),
+        pytest.param(
+            [
+                "Types: deb\nURIs: mirror+file:///etc/apt/mirrors/debian.list\nSuites: bookworm\nComponents: main\n",
+                OTHERS,
+            ],
+            Mirrors(),
+            id="a list of mirrors, and what others have below /debian",
+        ),
+        pytest.param(
+            [
+                OTHERS,
+                "deb http://intern.example.org/apt/d bookworm main",
+                "deb http://intern.example.org/apt/d bookworm-updates main",
+            ],
+            Mirrors(main="http://intern.example.org/apt/d"),
+            id="by the suites that only Debian has",
+        ),
+        pytest.param([DEB822.replace("Types", "Enabled: no\nTypes")], Mirrors(), id="switched off"),
+        pytest.param([DEB822.replace("Types: deb", "Types: deb-src")], Mirrors(), id="sources only"),
+        pytest.param(
+            ["deb http://security.debian.org bullseye-security main # comment"],
+            Mirrors(security="http://security.debian.org"),
+            id="security by its suite",
+        ),
+        pytest.param(
+            [
+                "deb http://snapshot.debian.org/archive/debian/20200101T000000Z bookworm main\n"
+                "deb http://snapshot.debian.org/archive/debian/20200101T000000Z bookworm-updates main\n"
+                "deb http://archive.debian.org/debian buster main"
+            ],
+            Mirrors(),
+            id="archives of another time",
+        ),
     ],
 )
 def test_mirrors(sources, expected):
@@ -130,8 +180,9 @@ def test_unknown_name(tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pause_is_built_once(tmp_path, monkeypatch, capsys):
+def test_pause_is_built_once_and_without_the_tools_of_other_images(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(image_builder.Builder, "_buildah", lambda self, *command: pytest.fail("buildah is run"))
     first = images.build(["pause"], tmp_path / "out")
     assert first["pause"].ref == "docker.io/hostler/pause:1"
     assert first["pause"].tar.parent == tmp_path / "out"
@@ -141,3 +192,24 @@ def test_pause_is_built_once(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "pause: up to date\n"
     images.build(["pause"], tmp_path / "out", fresh=True)
     assert first["pause"].tar.read_bytes() == content
+
+
+def test_missing_tools_are_told_before_anything_is_done(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(Terminal, match="apt-get install buildah mmdebstrap"):
+        images.build(["pause", "tiny"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_keyring_that_mmdebstrap_needs_is_installed():
+    script = '. scripts/lib.sh; need_packages() { echo "$@"; }; need_cluster_packages'
+    said = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "/usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring" in said.split()
+
+
+def test_debians_keys_are_trusted_on_any_host(tmp_path, monkeypatch):
+    monkeypatch.setattr(image_debian, "KEYRING", tmp_path / "keyring.gpg")
+    assert not [option for option in image_debian.options() if option.startswith("--keyring")]
+    (tmp_path / "keyring.gpg").touch()
+    assert f"--keyring={tmp_path / 'keyring.gpg'}" in image_debian.options()

@@ -1,5 +1,7 @@
 """Which commands make a cluster's network."""
 
+import pytest
+
 from cluster import network
 from cluster.layout import Cluster
 
@@ -35,3 +37,19 @@ def test_without_nodes_there_is_no_way_to_services():
 def test_only_what_leaves_is_translated():
     assert "ip saddr 10.128.0.0/16 ip daddr != 10.128.0.0/16 masquerade" in network.masquerade(CLUSTER)
     assert network.masquerade(CLUSTER).count("table ip hostler_0") == 3
+
+
+@pytest.mark.parametrize(
+    ("does", "expected"), [(network.connect, "open_firewall"), (network.disconnect, "close_firewall")]
+)
+def test_firewalls_of_others_are_opened_and_closed_with_it(does, expected, tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr(network, "INTERFACES", tmp_path)
+    monkeypatch.setattr(network.host, "run", lambda *_, **__: "")
+    monkeypatch.setattr(network.host, "ip", lambda *_: None)
+    for name in ("enable", "require_bridge_filter"):
+        monkeypatch.setattr(network.routing, name, lambda: None)
+    for name in ("open_firewall", "close_firewall"):
+        monkeypatch.setattr(network.routing, name, lambda cluster, name=name: called.append((name, cluster)))
+    does(CLUSTER)
+    assert called == [(expected, CLUSTER)]

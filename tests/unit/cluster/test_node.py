@@ -76,6 +76,12 @@ def test_a_list_of_programs_is_read_as_it_was_written(tmp_path):
     assert spec.load(tmp_path / "programs.json") == programs
 
 
+def test_nobody_else_reads_the_list_of_programs(tmp_path):
+    (tmp_path / ".programs.json").touch(mode=0o644)
+    spec.save(tmp_path / "programs.json", [])
+    assert (tmp_path / "programs.json").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_program_is_another_when_its_build_or_configuration_is(tmp_path):
     (config := tmp_path / "config").write_text("one")
     program = tmp_path / "program"

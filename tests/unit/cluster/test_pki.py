@@ -1,6 +1,6 @@
 """Certificates: who may say what they are, checked as a client checks them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 
 import pytest
@@ -10,6 +10,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from cluster import layout, pki
 from cluster.layout import Cluster
+from hostler.runtime import x509 as ours
 
 
 @pytest.fixture
@@ -92,3 +93,53 @@ def test_a_certificate_holds_now_and_for_long(cluster):
     now = datetime.now(UTC)
     assert certificate.not_valid_before_utc < now < certificate.not_valid_after_utc - pki.RENEW
     assert isinstance(certificate.public_key(), ec.EllipticCurvePublicKey)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "anew"),
+    [
+        pytest.param("admin.key", b"", {"admin"}, id="a key that a power cut left empty"),
+        pytest.param("admin.key", "scheduler.key", {"admin"}, id="a key of another certificate"),
+        pytest.param("admin.crt", "scheduler.crt", {"admin"}, id="a certificate of another key"),
+        pytest.param("ca.key", b"", {"ca", "admin", "scheduler"}, id="the authority's key"),
+    ],
+)
+def test_a_damaged_pair_is_issued_anew(cluster, file, content, anew):
+    before = {name: read(cluster, name).serial_number for name in ("ca", "admin", "scheduler")}
+    (cluster.pki / file).write_bytes(content if isinstance(content, bytes) else (cluster.pki / content).read_bytes())
+    pki.issue(cluster)
+    assert {name for name, serial in before.items() if read(cluster, name).serial_number != serial} == anew
+    for identity in pki.identities(cluster):
+        read(cluster, identity.file).verify_directly_issued_by(read(cluster, identity.authority))
+
+
+def test_what_begins_only_later_is_issued_anew(cluster, monkeypatch):
+    """The clock was ahead when it was issued."""
+    (cluster.pki / "admin.crt").unlink()
+    monkeypatch.setattr(pki, "EARLIER", -timedelta(days=1))
+    pki.issue(cluster)
+    assert read(cluster, "admin").not_valid_before_utc > datetime.now(UTC)
+    monkeypatch.undo()
+    monkeypatch.setattr(layout, "CLUSTERS", cluster.state.parent)
+    pki.issue(cluster)
+    assert read(cluster, "admin").not_valid_before_utc < datetime.now(UTC)
+
+
+def test_an_authority_that_was_made_anew_signs_all_also_when_that_was_interrupted(cluster, monkeypatch):
+    (cluster.pki / "ca.crt").unlink()
+    monkeypatch.setattr(pki, "identities", lambda cluster: [])
+    pki.issue(cluster)
+    monkeypatch.undo()
+    monkeypatch.setattr(layout, "CLUSTERS", cluster.state.parent)
+    pki.issue(cluster)
+    read(cluster, "admin").verify_directly_issued_by(read(cluster, "ca"))
+
+
+@pytest.mark.parametrize("file", ["service-accounts.key", "service-accounts.pub"])
+def test_an_empty_key_of_service_accounts_is_made_anew(cluster, file):
+    before = (cluster.pki / "service-accounts.pub").read_bytes()
+    (cluster.pki / file).write_bytes(b"")
+    pki.issue(cluster)
+    key, public = ((cluster.pki / f"service-accounts.{end}").read_bytes() for end in ("key", "pub"))
+    assert ours.public(ours.load_key(key)) == public
+    assert (public == before) is (file == "service-accounts.pub"), "a good key stays: tokens are signed with it"

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from cluster import bmcs, control, layout, node, power
+from cluster import bmcs, cgroups, control, layout, node, power
 from cluster.errors import ClusterError
 from cluster.layout import Cluster
 from cluster.spec import Spec
@@ -39,6 +39,18 @@ def test_what_has_crashed_is_powered(cluster, how):
     (cluster.nodes[0].state / power.HALTED).write_text(how)
     assert power.is_on(cluster.nodes[0])
     assert names(cluster) == ["etcd", "kubelet-c-2"]
+
+
+def test_up_thaws_who_is_frozen(cluster, tmp_path, monkeypatch):
+    (tmp_path / "mountinfo").write_text(f"30 23 0:1 / {tmp_path}/freezer rw - cgroup cgroup rw\n")
+    monkeypatch.setattr(cgroups, "MOUNTS", tmp_path / "mountinfo")
+    one = cluster.nodes[1]
+    states = [tmp_path / f"freezer{group}/freezer.state" for group in (one.cgroup, one.system_cgroup)]
+    for state in states:
+        state.parent.mkdir(parents=True)
+        state.write_text("FROZEN")
+    power.reset(cluster)
+    assert [state.read_text() for state in states] == ["THAWED", "THAWED"]
 
 
 def test_a_bmc_lives_on_while_its_node_is_off(cluster):

@@ -1,5 +1,6 @@
 """Where programs come from: a folder, PATH, the cache, a release, a build, in this order."""
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -92,8 +93,33 @@ def test_progress_is_told(world):
     lines: list[str] = []
     programs.find(["etcd"], None, lines.append)
     assert len(lines) == 2
-    assert lines[0].startswith(f"etcd {ETCD.version}: building")
+    assert lines[0].startswith(f"etcd {ETCD.version}: not downloaded (no network): building")
     assert lines[1].startswith(f"etcd {ETCD.version}: built in")
+
+
+def test_why_it_was_not_downloaded_is_told_with_why_it_was_not_built(world, monkeypatch):
+    def fail(program: Program, dest: Path) -> None:
+        raise ClusterError("no Go: install Go")
+
+    monkeypatch.setattr(gobuild, "build", fail)
+    with pytest.raises(ClusterError, match=r"(?s)no Go: install Go.*etcd .* was not downloaded \(no network\)"):
+        find()
+
+
+def test_a_full_disk_is_no_reason_to_build(world, monkeypatch):
+    def full(release: Release, dest: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(download, "fetch", full)
+    monkeypatch.setattr(gobuild, "build", lambda program, dest: pytest.fail("built"))
+    with pytest.raises(OSError, match="No space left"):
+        find()
+
+
+def test_a_release_for_another_machine_is_not_taken(world, monkeypatch):
+    monkeypatch.setattr(catalog, "MACHINE", "vax")
+    monkeypatch.setattr(download, "fetch", lambda release, dest: pytest.fail("downloaded"))
+    assert find().read_text() == "built"
 
 
 def test_an_unknown_program_is_told(world):

@@ -11,7 +11,7 @@ from cluster.errors import ClusterError
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
     monkeypatch.setattr(layout, "CLUSTERS", tmp_path / "clusters")
-    monkeypatch.setattr(registry, "host_networks", list)
+    monkeypatch.setattr(registry, "host_networks", dict)
     return tmp_path
 
 
@@ -32,6 +32,19 @@ def test_an_unknown_name_is_told_with_those_that_there_are():
         registry.get("b")
 
 
+def test_a_damaged_record_hides_no_other_cluster(elsewhere, capsys):
+    for name in ("a", "b"):
+        registry.claim(name, 1)
+    (record := elsewhere / "clusters" / "a" / "cluster.json").write_text("")
+    assert [cluster.name for cluster in registry.clusters()] == ["b"]
+    assert f"warning: {record} is damaged" in capsys.readouterr().err
+    assert registry.get("b").index == 1
+    for act in (lambda: registry.get("a"), lambda: registry.claim("a", 1)):
+        with pytest.raises(ClusterError, match=r"damaged .*remove the folder"):
+            act()
+    assert record in registry.records(), "what the clusters share is still in use"
+
+
 def test_a_kubeconfig_tells_whose_it_is(elsewhere):
     registry.claim("b", 0)
     ours = registry.claim("a", 0)
@@ -39,6 +52,22 @@ def test_a_kubeconfig_tells_whose_it_is(elsewhere):
     linked.symlink_to(ours.kubeconfig)
     assert registry.of_kubeconfig(ours.kubeconfig) == registry.of_kubeconfig(linked) == ours
     assert registry.of_kubeconfig(elsewhere / "other") is None
+
+
+def test_its_folder_is_its_owners_alone_also_one_that_is_there_already():
+    registry.claim("a", 0)
+    state = registry.get("a").state
+    assert state.stat().st_mode & 0o777 == 0o700
+    state.chmod(0o755)
+    registry.claim("a", 0)
+    assert state.stat().st_mode & 0o777 == 0o700
+
+
+def test_who_may_not_look_is_told_so(monkeypatch):
+    registry.claim("a", 0)
+    monkeypatch.setattr(registry.os, "access", lambda path, _: path.name != "a")
+    with pytest.raises(ClusterError, match="cluster a is root's"):
+        registry.get("a")
 
 
 def test_a_damaged_record_is_told_with_its_place():
@@ -69,14 +98,33 @@ def test_one_at_a_time():
     ],
 )
 def test_free_index(taken, networks, expected):
-    assert registry.free_index(taken, [IPv4Network(network) for network in networks]) == expected
+    used = {IPv4Network(network): "eth0" for network in networks}
+    assert registry.free_index(taken, used) == expected
 
 
-def test_no_index_is_free():
-    with pytest.raises(ClusterError, match="remove a cluster first"):
-        registry.free_index(set(), [IPv4Network("10.0.0.0/8")])
+@pytest.mark.parametrize(
+    ("taken", "routes", "expected"),
+    [
+        pytest.param(set(), {"10.0.0.0/8": "tun0"}, r"routes to 10\.0\.0\.0/8 \(tun0\)\. Take", id="a VPN"),
+        pytest.param(
+            {0}, {"10.128.32.0/24": "hl0", "10.128.0.0/9": "wg0"}, r"routes to 10\.128\.0\.0/9 \(wg0\)", id="not ours"
+        ),
+        pytest.param(
+            set(range(64)), {"10.128.32.0/24": "hl0", "192.168.1.0/24": "eth0"}, "remove one first", id="clusters only"
+        ),
+    ],
+)
+def test_no_index_is_free(taken, routes, expected):
+    with pytest.raises(ClusterError, match=expected):
+        registry.free_index(taken, {IPv4Network(network): interface for network, interface in routes.items()})
 
 
 def test_networks_of_routes():
-    routes = [{"dst": "default"}, {"dst": "10.1.2.3"}, {"dst": "10.2.0.0/16"}, {"dst": "0.0.0.0/0"}]
-    assert [str(network) for network in registry.networks_of(routes)] == ["10.1.2.3/32", "10.2.0.0/16"]
+    routes = [
+        {"dst": "default", "dev": "eth0"},
+        {"dst": "10.1.2.3", "dev": "eth0"},
+        {"dst": "10.2.0.0/16", "type": "blackhole"},
+        {"dst": "0.0.0.0/0", "dev": "tun0"},
+    ]
+    found = {str(network): interface for network, interface in registry.networks_of(routes).items()}
+    assert found == {"10.1.2.3/32": "eth0", "10.2.0.0/16": "blackhole"}

@@ -75,3 +75,17 @@ def test_the_key_follows_the_images_and_containerd(tmp_path):
     ]
     assert len(set(keys)) == 4
     assert seed.key([b, a], program) == keys[0], "in any order"
+
+
+def test_a_seed_reaches_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(seed, "_import", lambda brought, programs, scratch: (scratch / seed.STORE).mkdir())
+    flushed: list[str] = []
+
+    def run(*words: str | Path) -> None:
+        flushed.extend(map(str, words[:2]))
+        assert Path(words[2]).is_dir()
+
+    monkeypatch.setattr(seed.host, "run", run)
+    assert seed.make([], {"containerd": tmp_path / "containerd"}).is_dir()
+    assert flushed == ["sync", "--file-system"]

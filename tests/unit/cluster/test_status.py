@@ -62,6 +62,18 @@ def test_a_journal_is_read_as_it_was_written(tmp_path):
     assert page.entries["gone"].deaths[0] | {"when": ""} == {"when": "", "how": "exit code 3", "after": 1.3}
 
 
+def test_a_journal_that_cannot_be_written_is_told_and_goes_on(tmp_path, caplog):
+    written = Journal(tmp_path / "journal.json")
+    (full := tmp_path / ".journal.json").mkdir()
+    written.write()
+    assert not written.whole
+    assert "is not written" in caplog.text
+    full.rmdir()
+    written.write()
+    assert written.whole
+    assert journal.read(tmp_path / "journal.json").supervisor.alive
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"supervisor": {}, "programs": {"x": {"bad": 1}}}'])
 def test_half_a_journal_is_none(tmp_path, text):
     (tmp_path / "journal.json").write_text(text)

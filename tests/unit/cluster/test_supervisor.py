@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import journal, spec, supervisor
+from cluster import journal, logfile, spec, supervisor
 from cluster.journal import Page
 from cluster.spec import Ready, Spec
 
@@ -19,8 +19,25 @@ RUN = """
 import asyncio, sys
 from pathlib import Path
 from cluster import supervisor
+supervisor.TIDY_SECONDS = 0.2
+{more}
 supervisor.become_subreaper()
 asyncio.run(supervisor.Supervisor(Path(sys.argv[1])).run())
+"""
+# the keeper of a program ends of an error when there is a file for it
+BREAKABLE = """
+class Breakable(supervisor.Keeper):
+    async def _run(self):
+        running, file = asyncio.ensure_future(super()._run()), Path(sys.argv[1]) / f"break-{self.spec.name}"
+        while not running.done():
+            if file.exists():
+                file.unlink()
+                running.cancel()
+                raise OSError("broken")
+            await asyncio.sleep(0.02)
+        return running.result()
+
+supervisor.Keeper = Breakable
 """
 SLEEP = ("sleep", "600")
 
@@ -30,13 +47,14 @@ class World:
 
     def __init__(self, state: Path) -> None:
         self.state = state
+        self.more = ""  # code that changes the supervisor
         self.process: subprocess.Popen[bytes] | None = None
 
     def want(self, *programs: Spec) -> None:
         """Tell the supervisor, which is started if there is none; returns once it follows."""
         spec.save(self.state / supervisor.PROGRAMS, programs)
         if self.process is None:
-            self.process = subprocess.Popen([sys.executable, "-c", RUN, str(self.state)])
+            self.process = subprocess.Popen([sys.executable, "-c", RUN.replace("{more}", self.more), str(self.state)])
         else:
             self.process.send_signal(signal.SIGHUP)
         wanted = spec.digest(self.state / supervisor.PROGRAMS)
@@ -57,6 +75,10 @@ class World:
         """The program's pid, once it runs."""
         until(lambda: (entry := self.page.entries.get(name)) is not None and entry.state == "running")
         return self.page.entries[name].pid
+
+    def break_keeper(self, name: str) -> None:
+        (file := self.state / f"break-{name}").touch()
+        until(lambda: not file.exists())
 
     def log(self, name: str) -> str:
         return (self.state / "logs" / f"{name}.log").read_text()
@@ -171,3 +193,66 @@ def test_what_cannot_be_started_is_told_and_disturbs_nobody(world):
     assert alive(world.pid("it"))
     until(lambda: world.page.entries["absent"].deaths)
     assert "No such file" in world.page.entries["absent"].deaths[0]["how"]
+
+
+def test_what_cannot_enter_its_group_is_told_and_does_not_run_outside(world):
+    world.want(Spec("it", SLEEP, cgroup="/hostler-absent"))
+    until(lambda: "it" in world.page.entries and world.page.entries["it"].deaths)
+    assert "cannot be started" in world.page.entries["it"].deaths[0]["how"]
+    world.want()
+    me = world.process.pid
+    until(lambda: not Path(f"/proc/{me}/task/{me}/children").read_text(), 5)
+
+
+def test_a_full_disk_stops_no_program_and_is_caught_up_with(world):
+    world.want(Spec("it", SLEEP))
+    first = world.pid("it")
+    (full := world.state / f".{supervisor.JOURNAL}").mkdir()  # the journal cannot be written
+    os.kill(first, signal.SIGKILL)
+    until(lambda: world.log("it").count("start sleep") == 2)
+    full.rmdir()
+    until(lambda: world.page.entries["it"].deaths)
+    assert world.pid("it") != first
+
+
+def test_what_nobody_looks_after_is_looked_after_again(world):
+    world.more = BREAKABLE
+    world.want(Spec("base", SLEEP))
+    base = world.pid("base")
+    world.break_keeper("base")
+    world.want(Spec("base", SLEEP), Spec("other", SLEEP))
+    assert world.pid("other")
+    assert world.pid("base") == base, "it ran on"
+    os.kill(base, signal.SIGKILL)
+    until(lambda: world.page.entries["base"].deaths)
+    assert world.pid("base") != base
+
+
+def test_who_waits_hears_of_what_is_looked_after_again(world):
+    world.more = BREAKABLE
+    (file := world.state / "break-base").touch()
+    wanted = (Spec("base", SLEEP), Spec("later", SLEEP, after=("base",)))
+    world.want(*wanted)
+    until(lambda: not file.exists())
+    world.want(*wanted)
+    assert alive(world.pid("later"))
+
+
+def test_what_nobody_looks_after_can_be_stopped(world):
+    world.more = BREAKABLE
+    world.want(Spec("goes", SLEEP), Spec("stays", SLEEP))
+    goes = world.pid("goes")
+    world.break_keeper("goes")
+    world.want(Spec("stays", SLEEP))
+    assert not alive(goes)
+    assert alive(world.pid("stays"))
+
+
+def test_logs_are_trimmed_though_one_cannot_be(world):
+    world.want(Spec("it", SLEEP))
+    bad = world.state / "logs" / "bad.log"
+    bad.symlink_to("absent")
+    time.sleep(1)  # some rounds
+    (large := world.state / "logs" / "large.log").touch()
+    os.truncate(large, logfile.LARGEST + 1)
+    until(lambda: large.stat().st_size == 0)

@@ -84,6 +84,13 @@ def plan_of(vm: Any, vmi: Any = None, claims: Any = None, volumes: Any = None) -
             "Stopped",
             id="Rerun: again",
         ),
+        pytest.param(
+            vm("RerunOnFailure", status={"runStrategy": "RerunOnFailure"}),
+            vm_vmi("Failed", ran=True, dying=True, reason="Destroyed"),
+            ["~web release"],
+            "Stopped",
+            id="Rerun: stopped, and did not end in time",
+        ),
         pytest.param(vm("Once"), None, ["+web"], "Starting", id="Once: start"),
         pytest.param(vm("Once"), vm_vmi("Failed", ran=True), [], "Stopped", id="Once: no second time"),
         pytest.param(vm(dying=True), vm_vmi(), ["-web"], "Terminating", id="deleted: the guest first"),

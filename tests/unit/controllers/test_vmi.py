@@ -12,6 +12,7 @@ from hostler.api import launcher
 from hostler.api.objects import Pod
 from hostler.runtime.errors import Forbidden, Terminal
 from hostler.runtime.plan import Create, Failure, Plan
+from hostler.runtime.protocol import Raw
 from hostler.runtime.store import Store
 from tests.unit import make
 from tests.unit.make import NOON, claim, conditions, pod, said, verbs, vmi
@@ -159,6 +160,34 @@ def test_an_end_that_is_no_fault_of_the_guest(seen: Any, pods: list[Any], phase:
     result = plan_of(vmi(phase="Running", ready=True, **seen), *pods)
     assert (result.status or {}).get("phase") == phase
     assert said(result, "DisruptionTarget") == (("True", "EvictionByEvictionAPI") if told else None)
+
+
+DESTROYED = {"reason": "Destroyed", "message": "m"}
+DEAF = {"domain": {"devices": {}, "memory": {"guest": "128Mi"}, "features": {"acpi": {"enabled": False}}}}
+
+
+@pytest.mark.parametrize(("spec", "phase"), [({}, "Failed"), (DEAF, "Succeeded")])
+def test_who_does_not_end_in_time_failed_unless_it_could_not_hear(spec: Any, phase: str) -> None:
+    result = plan_of(vmi(phase="Running", spec=spec), pod(phase="Failed", code=1, said=DESTROYED))
+    assert (result.status or {})["phase"] == phase
+
+
+@pytest.mark.parametrize(
+    ("before", "words", "end"),
+    [
+        pytest.param({"exitCode": 3}, {}, ("Failed", 3, "NonZeroExitCode"), id="it had failed"),
+        pytest.param({"exitCode": 0}, {}, ("Succeeded", 0, "Shutdown"), id="it was done"),
+        pytest.param({"exitCode": 3}, {"exitCode": 0}, ("Succeeded", 0, "Shutdown"), id="the last word counts"),
+    ],
+)
+def test_what_a_guest_said_before_it_moved_is_not_lost(before: Raw, words: Raw, end: tuple[str, int, str]) -> None:
+    moved = vmi(phase="Running", **PORTS)
+    body = moved.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    moved = type(moved).read(body | {"status": body["status"] | before | {"result": "42"}})
+    last = {"reason": "Shutdown", "message": "m"} | words
+    status = plan_of(moved, pod(phase="Succeeded", said=last)).status or {}
+    (ready,) = [each for each in status["conditions"] if each["type"] == "Ready"]
+    assert (status["phase"], status["exitCode"], ready["reason"], status["result"]) == (*end, "42")
 
 
 def test_a_guest_that_has_moved_away_is_disrupted_no_more() -> None:

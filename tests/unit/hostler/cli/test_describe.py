@@ -97,10 +97,14 @@ def test_ports_that_are_none(text):
     [
         *("start", "stop", "restart", "pause", "unpause", "softreboot"),
         *("console", "vnc", "port-forward", "ssh", "guestosinfo", "describe"),
+        *("migrate", "migrate-cancel", "image-upload", "tour", "up"),
+        *(f"fence {verb}" for verb in ("status", "plan", "ack", "off")),
+        *(f"rollout {verb}" for verb in ("status", "history", "undo", "pause", "resume", "restart")),
+        *(f"cluster {verb}" for verb in ("up", "down", "status", "logs", "load", "kubeconfig", "bmc", "node")),
     ],
 )
 def test_every_verb_has_help_with_examples(verb):
-    done = CliRunner().invoke(app, [verb, "--help"])
+    done = CliRunner().invoke(app, [*verb.split(), "--help"])
     assert done.exit_code == 0
     assert f"vmctl {verb}" in done.output
     assert "Examples" in done.output

@@ -93,3 +93,8 @@ def test_a_guest_that_talks_too_much_is_cut_short() -> None:
     assert len(guest.nics) == 32
     assert {len(nic.addresses) for nic in guest.nics} == {16}
     assert len(repr(guest)) < 50_000
+
+
+@pytest.mark.parametrize(("state", "reason", "starting"), [(3, 11, True), (3, 1, False), (1, 11, False)])
+def test_who_is_being_started_is_no_guest_yet(state: int, reason: int, starting: bool) -> None:
+    assert facts.domain_facts("default_web", state, reason, XML.format(agent="")).starting == starting

@@ -36,17 +36,19 @@ def test_last_reason(log: bytes, expected: str | None) -> None:
     [
         pytest.param("shutdown", 0, False, (0, "Shutdown"), id="the guest powered off"),
         pytest.param("shutdown", 0, True, (0, "Shutdown"), id="... as we asked"),
-        pytest.param("destroyed", 0, True, (0, "Destroyed"), id="destroyed after its grace"),
+        pytest.param("destroyed", 0, True, (1, "Destroyed"), id="destroyed after its grace"),
         pytest.param("destroyed", 0, False, (1, "Destroyed"), id="destroyed by somebody"),
         pytest.param("crashed", signal.SIGSEGV, False, (1, "Crashed"), id="QEMU crashed"),
         pytest.param("crashed", 0, False, (1, "Panicked"), id="libvirt ended a panicked guest"),
-        pytest.param("crashed", signal.SIGKILL, True, (0, "Destroyed"), id="we killed it at last"),
+        pytest.param("crashed", signal.SIGKILL, True, (1, "Destroyed"), id="we killed it at last"),
         pytest.param("crashed", signal.SIGSEGV, True, (1, "Crashed"), id="crashed while shutting down"),
         pytest.param("crashed", None, False, (1, "Crashed"), id="nobody saw QEMU die"),
         pytest.param("migrated", 0, False, (0, "Migrated"), id="moved away"),
+        pytest.param("migrated", signal.SIGKILL, True, (0, "Migrated"), id="moved away, though it was to end"),
+        pytest.param("shutdown", signal.SIGKILL, True, (0, "Shutdown"), id="it shut down, and QEMU took its time"),
         pytest.param("daemon", 256, False, (1, "Crashed"), id="libvirt does not know: by exit code"),
         pytest.param(None, signal.SIGKILL, False, (1, "Crashed"), id="libvirt says nothing: by signal"),
-        pytest.param(None, 0, True, (0, "Destroyed"), id="libvirt says nothing, but we asked"),
+        pytest.param(None, 0, True, (1, "Destroyed"), id="libvirt says nothing, but we asked"),
     ],
 )
 def test_verdict(reason: str | None, status: int | None, asked: bool, expected: tuple[int, str]) -> None:

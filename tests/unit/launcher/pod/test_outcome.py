@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.pod.ending import STOPPED
 from launcher.pod.guard import report
 from launcher.pod.outcome import CODE_ROOM, PIPE, RESULT_ROOM, Outcome, number
 from launcher.pod.places import Places
@@ -77,6 +78,9 @@ def test_judge(guest: Guest, said: list[bytes], verdict: tuple[int, str, str], e
         pytest.param([b"0\n"], SHUTDOWN, (0, "Shutdown"), id="who says that it was is believed"),
         pytest.param([b"3\n"], SHUTDOWN, (3, "NonZeroExitCode"), id="... or that it failed"),
         pytest.param([], CRASHED, CRASHED[:2], id="a crash is a crash"),
+        pytest.param([], STOPPED, (1, "Destroyed"), id="it did not end in time"),
+        pytest.param([b"0\n"], STOPPED, (0, "Destroyed"), id="... but had said that it was done"),
+        pytest.param([b"3\n"], STOPPED, (3, "NonZeroExitCode"), id="... or that it failed"),
     ],
 )
 def test_a_guest_that_was_told_to_end(
