@@ -58,8 +58,10 @@ PLUGGED = "hp-"  # what libvirt calls the descriptors of a disk that came to a r
 TB_CACHE = (32, 128)  # MiB: the least and the most
 
 COMPUTE = "compute"  # the container that holds libvirtd and QEMU
-PID1 = ("python3", "-S", "-E", "/usr/lib/hostler/pid1.py")  # its command; the image has launcher/pod/*.py there
-PROBE = (*PID1[:-1], "/usr/lib/hostler/probe.py")  # asks the agent in the guest; launcher/pod/probe.py
+# Its command; the image has launcher/pod/*.py there. What a PID 1 has no handler for yet, Linux drops, unless it is
+# blocked; and Python takes a while to start.
+PID1 = ("env", "--block-signal=TERM", "python3", "-S", "-E", "/usr/lib/hostler/pid1.py")
+PROBE = ("python3", "-S", "-E", "/usr/lib/hostler/probe.py")  # asks the agent in the guest; launcher/pod/probe.py
 ATTACH = ("python3", "-S", "-E", "/usr/lib/hostler/attach.py")  # the command of an attachment pod
 UID = 107  # of everything in the pod; libvirt-qemu in the image's /etc/passwd
 

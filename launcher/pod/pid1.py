@@ -2,6 +2,8 @@
 
 Two programs in one process: preparing needs modules that would cost 3 MB in every pod for as long as its guest runs,
 so PID 1 replaces itself by a lean one (`pid1.py DOMAIN GRACE`) when all is prepared.
+
+SIGTERM is blocked when each of them begins (hostler.api.launcher.PID1): it waits until there is a handler.
 """
 
 # ruff: noqa: PTH100, PTH119, PTH120
@@ -29,6 +31,7 @@ def main() -> None:
     if len(sys.argv) == 3:
         sys.exit(report(places, *Guard(places, sys.argv[1], float(sys.argv[2])).run()))
     signal.signal(signal.SIGTERM, lambda *_: os._exit(report(places, NO_GUEST)))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
     domain, grace = prepared(places)
     # Nothing may be lost between two programs: the next one unblocks these when it can hear them.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGCHLD))

@@ -36,7 +36,7 @@ mkdir -p $T/dev/shm
 for node in {NODES}; do touch $T/dev/$node; mount --bind /dev/$node $T/dev/$node; done
 mount --rbind $T/dev /dev
 exec setpriv --reuid={UID} --regid={UID} --clear-groups --bounding-set=-all --no-new-privs \\
-    env -i HOSTLER_PREPARE="$HOSTLER_PREPARE" {PYTHON} -S -E /run/lib/hostler/pid1.py
+    env -i --block-signal=TERM HOSTLER_PREPARE="$HOSTLER_PREPARE" {PYTHON} -S -E /run/lib/hostler/pid1.py
 """
 
 

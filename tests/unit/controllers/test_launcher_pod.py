@@ -80,6 +80,10 @@ def test_long_names_fit() -> None:
     assert len(launcher_pod.manifest(vmi(name), {}, EMULATED)["spec"]["hostname"]) == 63
 
 
+def test_sigterm_waits_until_pid_1_can_hear_it() -> None:
+    assert compute(pod())["command"][:2] == ["env", "--block-signal=TERM"]
+
+
 def test_the_pod_may_do_nothing() -> None:
     spec = pod()["spec"]
     assert spec["automountServiceAccountToken"] is False
