@@ -96,10 +96,9 @@ def kill(group: str) -> None:
     while True:
         pids = processes(group)
         _signal(group, pids)
+        # what is frozen dies as it thaws, before it does anything else; an empty group is thawed, too
         for folder in _folders(group):
-            _thaw(
-                folder
-            )  # what is frozen dies as it thaws, before it does anything else; an empty group is thawed, too
+            _thaw(folder)
         if not pids:
             return
         if time.monotonic() > deadline:

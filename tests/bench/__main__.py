@@ -1,13 +1,14 @@
-"""python -m tests.bench [boot] [fencing] [memory] [migration] [scale] [--kind NAME] [--members N] ..."""
+"""python -m tests.bench [boot] [emulation] [fencing] [memory] [migration] [scale] [--kind NAME] [--members N] ..."""
 
 import argparse
 import sys
 
-from tests.bench import boot, fencing, memory, migration, scale
+from tests.bench import boot, emulation, fencing, memory, migration, scale
 from tests.bench.kinds import LOADS
 
 BENCHMARKS = {
     "boot": boot.run,
+    "emulation": emulation.run,
     "fencing": fencing.run,
     "memory": memory.run,
     "migration": migration.run,
@@ -26,7 +27,9 @@ def main() -> int:
     parser.add_argument("--idle", type=int, default=20, help="scale: seconds of looking on while nothing changes")
     parser.add_argument("--limit", type=int, default=500, help="scale: seconds for either way (default 500)")
     parser.add_argument(
-        "--rounds", type=int, help="boot: starts of each kind (default 5); scale: runs of each size (default 3)"
+        "--rounds",
+        type=int,
+        help="boot: starts of each kind (default 5); emulation: boots (1); scale: runs of each size (3)",
     )
     parser.add_argument("--fences", type=int, default=1, help="fencing: losses of each kind (default 1)")
     parser.add_argument("--moves", type=int, default=100, help="migration: moves back and forth (default 100)")

@@ -87,13 +87,13 @@ class Guest:
 
 
 @contextmanager
-def boot(folder: Path, *options: str, memory: str = "96") -> Iterator[Guest]:
+def boot(folder: Path, *options: str, memory: str = "96", accel: str = "tcg") -> Iterator[Guest]:
     command = [
         "qemu-system-x86_64",
         "-machine",
         "q35",
         "-accel",
-        "tcg",
+        accel,
         "-m",
         memory,
         "-nodefaults",

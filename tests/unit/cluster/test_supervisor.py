@@ -130,7 +130,7 @@ def test_order(world, tmp_path):
     serve = f"s = socket.socket(socket.AF_UNIX); s.bind({str(listener)!r}); s.listen()"
     program = f"import socket, time; time.sleep(0.5); {serve}; time.sleep(600)"
     world.want(
-        Spec("second", ("sh", "-c", f"test -S {listener} && echo yes; sleep 600"), after=("first",)),
+        Spec("second", ("sh", "-c", f"test -S {listener} && echo yes; exec sleep 600"), after=("first",)),
         Spec("first", (sys.executable, "-c", program), ready=Ready(socket=str(listener))),
     )
     assert alive(world.pid("second"))
@@ -172,7 +172,7 @@ def test_a_new_supervisor_keeps_what_runs_and_looks_after_it(world):
 
 
 def test_orphans_of_programs_are_reaped(world):
-    world.want(Spec("it", ("sh", "-c", "(sleep 0.2 & echo orphan $! >&2) & sleep 600")))
+    world.want(Spec("it", ("sh", "-c", "(sleep 0.2 & echo orphan $! >&2) & exec sleep 600")))
     world.pid("it")
     until(lambda: "\norphan " in world.log("it"))
     orphan = int(world.log("it").split("\norphan ")[1].split()[0])
@@ -180,7 +180,7 @@ def test_orphans_of_programs_are_reaped(world):
 
 
 def test_the_end_ends_all_in_order_even_who_does_not_listen(world):
-    stubborn = ("sh", "-c", "trap '' TERM; echo deaf; sleep 600 & wait; wait")
+    stubborn = ("sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.2; done")
     world.want(Spec("base", SLEEP), Spec("stubborn", stubborn, after=("base",)))
     pids = [world.pid("base"), world.pid("stubborn")]
     until(lambda: "deaf" in world.log("stubborn"))
