@@ -16,6 +16,7 @@ from hostler.runtime.plan import Event, Plan
 from hostler.runtime.protocol import Raw
 
 DESTROYED = "Destroyed"  # PID 1's word for a guest that did not shut down in time
+FAILED = "NonZeroExitCode"  # and for one that says so itself
 MOVED = "Migrated"  # PID 1's word for a guest that went to another pod: the hand-over follows
 LOST = Condition(False, "MigrationTargetLost", "the guest left for a pod that ended before it could run there")
 REASON = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
@@ -43,7 +44,7 @@ def ended(vmi: VirtualMachineInstance, pod: Pod, elsewhere: bool, now: datetime)
 
 
 def phase(vmi: VirtualMachineInstance, pod: Pod, how: LastWords) -> str:
-    if interrupted(vmi, how.why.reason, how.exit_code) or how.exit_code:
+    if interrupted(vmi, how.why.reason, how.exit_code) or how.why.reason == FAILED:
         return "Failed"
     if how.why.reason == DESTROYED and not has_acpi(vmi):
         return "Succeeded"  # it had no way to hear that it was to go: KubeVirt's rule
@@ -64,7 +65,7 @@ def with_earlier(vmi: VirtualMachineInstance, how: LastWords) -> LastWords:
     if how.exit_code is not None or known.exit_code is None:
         return how._replace(result=result)
     code = known.exit_code
-    told = Condition(False, "NonZeroExitCode", f"the guest ended with exit code {code}") if code else how.why
+    told = Condition(False, FAILED, f"the guest ended with exit code {code}") if code else how.why
     return how._replace(why=told, exit_code=code, result=result)
 
 

@@ -202,6 +202,7 @@ async def test_a_manager_that_dies_at_every_write(place: Place) -> None:
     ends = asyncio.create_task(guests_end(place))
 
     async def both_over() -> bool:
+        assert not [name for name in ("sum", "row") if await place.condition(VirtualMachineJob, name, "Failed")]
         return all([await place.condition(VirtualMachineJob, name, "Complete") for name in ("sum", "row")])
 
     async def over() -> None:
