@@ -52,7 +52,8 @@ class Provisioner:
                 self._news.clear()
                 settled = [await self._carry_out(action) for action in self._plan()]
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), None if all(settled) else AGAIN)
+                    async with asyncio.timeout(None if all(settled) else AGAIN):
+                        await self._news.wait()
 
     def _plan(self) -> tuple[Make | Remove | Refuse, ...]:
         return claims.plan(self._store.all(PersistentVolumeClaim), self._store.all(PersistentVolume))

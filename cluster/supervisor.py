@@ -128,7 +128,8 @@ class Keeper:
     async def _end(self) -> None:
         os.kill(self.entry.pid, signal.SIGTERM)
         try:
-            await asyncio.wait_for(self._all.ended(self.entry.pid), GRACE_SECONDS)
+            async with asyncio.timeout(GRACE_SECONDS):
+                await self._all.ended(self.entry.pid)
         except TimeoutError:
             os.kill(self.entry.pid, signal.SIGKILL)
             await self._all.ended(self.entry.pid)

@@ -58,7 +58,8 @@ async def keep(kube: Kube, namespace: str, clock: Callable[[], datetime] = utc_n
                 log.warning("certificates", extra={"error": str(error)})
                 pause = AGAIN
             with suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await news.wait()
 
 
 async def account(kube: Kube, namespace: str) -> Raw | None:

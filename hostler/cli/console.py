@@ -86,7 +86,8 @@ async def type_in(socket: aiohttp.ClientWebSocketResponse, news: asyncio.Event, 
     with suppress(TimeoutError):  # a pipe has ended: wait for the answers
         while True:
             news.clear()
-            await asyncio.wait_for(news.wait(), QUIET)
+            async with asyncio.timeout(QUIET):
+                await news.wait()
 
 
 @contextmanager

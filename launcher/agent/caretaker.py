@@ -238,7 +238,8 @@ class Caretaker:
             # a guest can make news as fast as it likes, by opening and closing its agent's channel
             await asyncio.sleep(CALM if self._pace.take() else 1 / PACE)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.news.wait(), LOOK if told else AGAIN)
+                async with asyncio.timeout(LOOK if told else AGAIN):
+                    await self.news.wait()
 
     async def _change(self, one: Hypervisor, domain: Domain) -> dict[str, str]:
         """Give the guest what its VMI has meanwhile."""

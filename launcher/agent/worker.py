@@ -32,7 +32,8 @@ class Worker:
         done: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put((work, done))
         try:
-            return await asyncio.wait_for(asyncio.shield(done), limit)
+            async with asyncio.timeout(limit):
+                return await asyncio.shield(done)
         except TimeoutError:
             self._late = done
             done.add_done_callback(_forget)

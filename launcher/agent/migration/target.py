@@ -48,7 +48,8 @@ async def owned(reporter: Reporter, news: asyncio.Event) -> VirtualMachineInstan
 async def _news(reporter: Reporter, news: asyncio.Event) -> None:
     """Wait for what a watch tells; ask, should it have told nothing for long."""
     try:
-        await asyncio.wait_for(news.wait(), PATIENT)
+        async with asyncio.timeout(PATIENT):
+            await news.wait()
     except TimeoutError:
         await reporter.look()
 

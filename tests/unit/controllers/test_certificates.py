@@ -18,6 +18,7 @@ from hostler.api.objects import (
     ValidatingWebhookConfiguration,
 )
 from hostler.runtime.certificates import Holding
+from hostler.runtime.store import Store
 from tests.unit.hostler.runtime.fake_kube import FakeKube
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -113,6 +114,25 @@ async def test_secrets_go_with_their_owner() -> None:
     before = len(kube.writes())
     await secrets(kube, "hostler", NOON, OWNER)
     assert len(kube.writes()) == before
+
+
+async def test_it_ends_when_it_is_told_to_in_the_moment_of_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    stores: list[Store] = []
+
+    class Known(Store):
+        def __init__(self) -> None:
+            super().__init__()
+            stores.append(self)
+
+    monkeypatch.setattr(certificates, "Store", Known)
+    task = asyncio.create_task(keep(Patching(), "hostler", lambda: NOON))
+    await asyncio.sleep(0.2)
+    service = {"metadata": META | {"name": "v1.x"}, "spec": {"service": {"name": "a", "namespace": "b"}}}
+    stores[0].observe(APIService, service)
+    await asyncio.sleep(0)  # who waits for the news has it, and nobody has heard of that
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=5)
+    assert done
 
 
 async def test_an_api_service_that_comes_later_is_trusted() -> None:
