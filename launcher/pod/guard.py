@@ -25,7 +25,7 @@ LINGER = 2.0  # seconds that libvirtd gets, after the guest has moved away, to t
 GLANCE = 0.02  # seconds between two looks whether libvirtd is there, at the start only
 TRIM = 30.0  # seconds between two looks whether QEMU has said too much
 
-LIBVIRT_FAILED: Verdict = (1, "LibvirtFailed", f"libvirtd ended {GIVE_UP} times in a row")
+LIBVIRT_FAILED: Verdict = (1, "LibvirtFailed", f"libvirtd ended, or could not be started, {GIVE_UP} times in a row")
 NO_GUEST: Verdict = (1, "Stopped", "told to stop while no guest ran")
 
 
