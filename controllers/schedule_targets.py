@@ -97,10 +97,9 @@ def resize(it: Any, turn: Turn) -> Patch | None:
 def remembered(it: Resource) -> int | None:
     """The size before the stop, unless somebody wrote nonsense there."""
     text = it.metadata.annotations.get(BEFORE_STOP, "")
-    digits = (
-        text.isdecimal() and text.isascii() and len(text) <= len(str(LARGEST))
-    )  # Python refuses to read very long ones
-    return int(text) if digits and 0 < int(text) <= LARGEST else None
+    digits = text.isdecimal() and text.isascii()
+    short = len(text) <= len(str(LARGEST))  # Python refuses to read very long ones
+    return int(text) if digits and short and 0 < int(text) <= LARGEST else None
 
 
 def edit(it: Resource, spec: Raw, turn: Turn, before: str | None = None) -> Patch:

@@ -46,14 +46,9 @@ def ended(vmi: VirtualMachineInstance, pod: Pod, elsewhere: bool, now: datetime)
 def phase(vmi: VirtualMachineInstance, pod: Pod, how: LastWords) -> str:
     if interrupted(vmi, how.why.reason, how.exit_code) or how.why.reason == FAILED:
         return "Failed"
-    if how.why.reason == DESTROYED and not has_acpi(vmi):
+    if how.why.reason == DESTROYED and not vmi.spec.domain.has_acpi:
         return "Succeeded"  # it had no way to hear that it was to go: KubeVirt's rule
     return pod.status.phase
-
-
-def has_acpi(vmi: VirtualMachineInstance) -> bool:
-    features = vmi.spec.domain.features
-    return features is None or features.acpi is None or features.acpi.enabled is not False
 
 
 def with_earlier(vmi: VirtualMachineInstance, how: LastWords) -> LastWords:

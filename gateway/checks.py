@@ -26,7 +26,7 @@ def soft_reboot(vmi: Vmi) -> None:
     running(vmi, "VM is not running")
     if has(vmi, "Paused"):
         raise refuse(vmi, "VMI is paused")
-    if not has(vmi, "AgentConnected") and not acpi(vmi):
+    if not has(vmi, "AgentConnected") and not vmi.spec.domain.has_acpi:
         raise refuse(vmi, "VMI neither have the agent connected nor the ACPI feature enabled")
 
 
@@ -74,12 +74,6 @@ def running(vmi: Vmi, why: str) -> None:
 def has(vmi: Vmi, condition: str) -> bool:
     found = vmi.status.conditions if vmi.status else ()
     return any(each.type == condition and each.status == "True" for each in found)
-
-
-def acpi(vmi: Vmi) -> bool:
-    """On unless it is switched off."""
-    features = vmi.spec.domain.features
-    return features is None or features.acpi is None or features.acpi.enabled is not False
 
 
 def refuse(vmi: Vmi, why: str) -> Refusal:

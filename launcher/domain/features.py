@@ -39,7 +39,7 @@ def features(vmi: VirtualMachineInstance, host: Host) -> list[Element]:
     given = vmi.spec.domain.features
     wanted = given or Features()
     parts = [
-        tag("acpi") if wanted.acpi is None or enabled(wanted.acpi) else None,
+        tag("acpi") if vmi.spec.domain.has_acpi else None,
         apic(wanted),
         tag("smm", state=on(enabled(wanted.smm))) if wanted.smm else None,
         tag("pvspinlock", state=on(enabled(wanted.pvspinlock))) if wanted.pvspinlock else None,

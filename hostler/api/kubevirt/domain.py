@@ -304,3 +304,9 @@ class DomainSpec(Model):
     memory: Memory | None = None
     reboot_policy: str | None = None
     resources: ResourceRequirements | None = None
+
+    @property
+    def has_acpi(self) -> bool:
+        """On unless it is switched off: how a guest hears that it is to shut down."""
+        acpi = self.features.acpi if self.features else None
+        return acpi is None or acpi.enabled is not False
